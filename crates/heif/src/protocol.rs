@@ -23,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) height: u32,
     /// Longest side of anything that is decoded.
     pub(crate) longest_side: u32,
+    /// Pixels along one of the reply.
+    pub(crate) factor: u32,
     /// Bytes of memory for the decoder.
     pub(crate) memory: u64,
     /// Bytes of the file that follows.
@@ -30,20 +32,21 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    pub(crate) const BYTES: usize = 28;
+    pub(crate) const BYTES: usize = 32;
 
-    pub(crate) fn of(file: &HeifFile<'_>) -> Self {
+    pub(crate) fn of(file: &HeifFile<'_>, factor: u32) -> Self {
         Self {
             width: file.width,
             height: file.height,
             longest_side: file.longest_side,
+            factor,
             memory: file.decoder_bytes(),
             length: file.bytes.len() as u64,
         }
     }
 
     pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
-        let sides = [self.width, self.height, self.longest_side].map(u32::to_le_bytes);
+        let sides = [self.width, self.height, self.longest_side, self.factor].map(u32::to_le_bytes);
         let numbers = [self.memory, self.length].map(u64::to_le_bytes);
         let all = sides.as_flattened().iter().chain(numbers.as_flattened());
         let mut bytes = [0; Self::BYTES];
@@ -60,8 +63,9 @@ impl Order {
             width: number(0, 4) as u32,
             height: number(4, 4) as u32,
             longest_side: number(8, 4) as u32,
-            memory: number(12, 8),
-            length: number(20, 8),
+            factor: number(12, 4) as u32,
+            memory: number(16, 8),
+            length: number(24, 8),
         }
     }
 }
@@ -69,7 +73,7 @@ impl Order {
 /// How a reply begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// RGB pixels of an image of this size follow.
+    /// RGB pixels of an image of this size follow, as many as the order asks for.
     Pixels(u32, u32),
     /// A message of so many bytes follows: which library there is.
     Library(usize),
@@ -123,6 +127,7 @@ mod tests {
             width: 1,
             height: 0x0203_0405,
             longest_side: u32::MAX,
+            factor: 8,
             memory: 0x0102_0304_0506_0708,
             length: 9,
         };

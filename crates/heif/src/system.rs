@@ -89,9 +89,14 @@ impl SystemHeif {
 }
 
 impl HeifDecoder for SystemHeif {
-    fn decode(&self, file: &HeifFile<'_>, interrupt: Interrupt<'_>) -> Result<Vec<u8>, ImagingError> {
+    fn decode(
+        &self,
+        file: &HeifFile<'_>,
+        factor: u32,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Vec<u8>, ImagingError> {
         self.check_codec(file.format)?;
-        decode(&self.program, file, &Order::of(file), interrupt)
+        decode(&self.program, file, &Order::of(file, factor), interrupt)
     }
 }
 

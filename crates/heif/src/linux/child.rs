@@ -61,9 +61,10 @@ fn decode() -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let size = (order.width, order.height);
+    let factor = (order.factor as usize).max(1);
     let sent = library.decode(&file, order.longest_side, |pixels| {
         if (pixels.width, pixels.height) == size {
-            send(&pixels)
+            send(&pixels, factor)
         } else {
             let (width, height) = (pixels.width, pixels.height);
             say(
@@ -96,26 +97,61 @@ fn say(head: fn(usize) -> Head, message: &str) -> io::Result<()> {
     output.flush()
 }
 
-fn send(pixels: &Pixels<'_>) -> io::Result<()> {
+/// Sends an image, each pixel the mean of `factor` in either direction.
+fn send(pixels: &Pixels<'_>, factor: usize) -> io::Result<()> {
     let mut output = BufWriter::with_capacity(BLOCK, io::stdout().lock());
     output.write_all(&Head::Pixels(pixels.width, pixels.height).to_bytes())?;
     let mut rgb = vec![0; pixels.width as usize * 3];
-    for row in pixels.rows() {
-        match (pixels.alpha, pixels.premultiplied) {
-            (false, _) => output.write_all(row)?,
-            (true, false) => {
-                rgba_over_white(row, &mut rgb);
+    let mut sums = vec![0_u32; (pixels.width as usize).div_ceil(factor) * 3];
+    let mut rows = pixels.rows();
+    loop {
+        let mut summed = 0;
+        for row in rows.by_ref().take(factor) {
+            to_rgb(pixels, row, &mut rgb);
+            if factor == 1 {
                 output.write_all(&rgb)?;
+            } else {
+                add(&rgb, factor, &mut sums);
             }
-            (true, true) => {
-                for ([colours @ .., alpha], rgb) in
-                    row.as_chunks::<4>().0.iter().zip(rgb.as_chunks_mut::<3>().0)
-                {
-                    *rgb = colours.map(|colour| colour.saturating_add(255 - alpha));
+            summed += 1;
+        }
+        if summed == 0 {
+            return output.flush();
+        }
+        if factor > 1 {
+            let blocks = rgb.chunks(3 * factor).zip(sums.chunks_mut(3));
+            for (block, sums) in blocks {
+                let count = (block.len() / 3 * summed) as u32;
+                for sum in sums {
+                    output.write_all(&[((*sum + count / 2) / count) as u8])?;
+                    *sum = 0;
                 }
-                output.write_all(&rgb)?;
             }
         }
     }
-    output.flush()
+}
+
+/// Adds the pixels of a row to the sums of their blocks.
+fn add(rgb: &[u8], factor: usize, sums: &mut [u32]) {
+    for (block, sums) in rgb.chunks(3 * factor).zip(sums.as_chunks_mut::<3>().0) {
+        for pixel in block.as_chunks::<3>().0 {
+            for (sum, value) in sums.iter_mut().zip(pixel) {
+                *sum += u32::from(*value);
+            }
+        }
+    }
+}
+
+/// Lays a row over white, if it has alpha.
+fn to_rgb(pixels: &Pixels<'_>, row: &[u8], rgb: &mut [u8]) {
+    match (pixels.alpha, pixels.premultiplied) {
+        (false, _) => rgb.copy_from_slice(row),
+        (true, false) => rgba_over_white(row, rgb),
+        (true, true) => {
+            let both = row.as_chunks().0.iter().zip(rgb.as_chunks_mut().0);
+            for ([red, green, blue, alpha], rgb) in both {
+                *rgb = [red, green, blue].map(|colour| colour.saturating_add(255 - alpha));
+            }
+        }
+    }
 }

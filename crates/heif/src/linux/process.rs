@@ -95,7 +95,7 @@ pub(crate) fn decode(
     let unable = |reason: String| ImagingError::Decoder { format, reason };
     let is_declared = |head| match head {
         Head::Pixels(width, height) if (width, height) == (file.width, file.height) => {
-            usize::try_from(file.pixel_bytes()).ok()
+            usize::try_from(file.pixel_bytes(order.factor)).ok()
         }
         _ => None,
     };

@@ -6,14 +6,14 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use rustix::process::{getppid, getrlimit, test_kill_process};
+use rustix::process::{Resource, Rlimit, getppid, setrlimit, test_kill_process};
 
 use super::confine::confine;
 
 /// Runs the test of this name in a process of its own: what it gives up is not given back.
 fn alone(name: &str) -> std::process::Output {
     let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", name, "--ignored", "--nocapture", "--test-threads=1"];
+    let arguments = ["--exact", name, "--ignored", "--test-threads=1"];
     Command::new(program).args(arguments).output().unwrap()
 }
 
@@ -53,16 +53,13 @@ fn confined() {
     assert_denied(UnixStream::connect("/tmp/none"), "a local socket");
     assert!(Command::new("/bin/true").status().is_err(), "a program was run");
     assert_denied(test_kill_process(mine).map_err(io::Error::from), "a signal");
-    assert_denied(getrlimit_of_files(), "other limits");
+    let (current, maximum) = (Some(0), Some(0));
+    let limited = setrlimit(Resource::Cpu, Rlimit { current, maximum });
+    assert_denied(limited.map_err(io::Error::from), "other limits");
 
     // It goes on computing: threads, and memory up to the limit.
     let sum = std::thread::spawn(|| (1..=10).sum::<i32>());
     assert_eq!(sum.join().unwrap(), 55);
     assert!(Vec::<u8>::new().try_reserve_exact(16 << 20).is_ok());
     assert!(Vec::<u8>::new().try_reserve_exact(1 << 30).is_err());
-}
-
-fn getrlimit_of_files() -> io::Result<()> {
-    let limit = getrlimit(rustix::process::Resource::Core);
-    rustix::process::setrlimit(rustix::process::Resource::Core, limit).map_err(io::Error::from)
 }

@@ -41,8 +41,14 @@ pub(crate) fn read<'a>(
         width,
         height,
         longest_side: sides,
-        planes: primary.planes() + alpha.map_or(0, |alpha| alpha.planes()),
-        stored_pixels: pixels(primary.size),
+        planes: primary.planes() + alpha.as_ref().map_or(0, Coded::planes),
+        conversion: pixels(primary.size)
+            * match (primary.is_deep, alpha.is_some()) {
+                (false, false) => 3,
+                (false, true) => 5,
+                (true, false) => 9,
+                (true, true) => 12,
+            },
     })
 }
 
@@ -56,6 +62,8 @@ struct Coded {
     largest: u64,
     /// Bits of all samples of a pixel, as decoders keep them: in whole bytes.
     pixel_bits: u64,
+    /// Whether samples have more than eight bits.
+    is_deep: bool,
 }
 
 impl Coded {
@@ -173,17 +181,20 @@ impl<'a> File<'a> {
             }
         };
         let size = self.size(id, limits)?;
+        let (pixel_bits, is_deep) = self.layout(id);
         Ok(Coded {
             format,
             size,
             longest_side: size.0.max(size.1),
             largest: pixels(size),
-            pixel_bits: self.pixel_bits(id),
+            pixel_bits,
+            is_deep,
         })
     }
 
-    /// Bits of a pixel in planes of whole bytes, by the codec's configuration. Where that is missing or cut: the most.
-    fn pixel_bits(&self, id: u32) -> u64 {
+    /// Bits of a pixel in planes of whole bytes, and whether samples have more than eight, by the codec's configuration. Where
+    /// that is missing or cut: the most.
+    fn layout(&self, id: u32) -> (u64, bool) {
         let layout = self.properties(id).find_map(|(kind, data)| {
             // Samples of a pixel in halves, and whether they have more than eight bits.
             Some(match &kind {
@@ -205,7 +216,7 @@ impl<'a> File<'a> {
             })
         });
         let (halves, deep) = layout.unwrap_or((6, true));
-        halves * 4 * if deep { 2 } else { 1 }
+        (halves * 4 * if deep { 2 } else { 1 }, deep)
     }
 
     fn grid(&self, id: u32, limits: &ImageLimits) -> Result<Coded, ImagingError> {
@@ -225,6 +236,7 @@ impl<'a> File<'a> {
             longest_side: size.0.max(size.1),
             largest: 0,
             pixel_bits: 0,
+            is_deep: false,
         };
         for (index, tile) in tiles.into_iter().enumerate() {
             let tile = self.image(tile, limits)?;
@@ -235,6 +247,7 @@ impl<'a> File<'a> {
             whole.longest_side = whole.longest_side.max(tile.longest_side);
             whole.largest = whole.largest.max(tile.largest);
             whole.pixel_bits = whole.pixel_bits.max(tile.pixel_bits);
+            whole.is_deep |= tile.is_deep;
         }
         Ok(whole)
     }
