@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         suite.with_program(name, "heif-enc", test);
     }
     suite.test("programs_that_cannot_decode_are_named", foreign_programs);
+    suite.test("a_missing_library_or_codec_says_what_to_install", missing);
     suite.run()
 }
 
@@ -430,14 +431,10 @@ fn damage(encoder: &Path) -> Outcome {
 }
 
 fn memory(encoder: &Path) -> Outcome {
-    // What is coded is far larger than declared: the process is out of memory, or finds another size.
-    let pixels = slope(6_000, 4_000, 3);
-    let file = encode(
-        encoder,
-        (&pixels, 6_000, 4_000, ExtendedColorType::Rgb8),
-        Format::Heic,
-        &["-p", "preset=ultrafast"],
-    )?;
+    // What is coded is far larger than declared: the process is out of memory before it finds another size.
+    let samples = vec![90; 4_000 * 3_000];
+    let layout = (samples.as_slice(), 4_000, 3_000, ExtendedColorType::L8);
+    let file = encode(encoder, layout, Format::Heic, &["-p", "preset=ultrafast"])?;
     let mut item = Heif::item_of(&file);
     item.properties.retain(|(kind, _)| kind != b"ispe");
     item.properties.push(ispe(8, 8));
@@ -446,6 +443,7 @@ fn memory(encoder: &Path) -> Outcome {
         matches!(decoded, Err(ImagingError::Corrupt { .. })),
         "{decoded:?}"
     );
+    ensure!(!format!("{decoded:?}").contains("4000x3000"), "{decoded:?}");
     Ok(())
 }
 
@@ -558,5 +556,59 @@ fn foreign_programs() -> Outcome {
             other => return Err(format!("{program}: {other:?}").into()),
         }
     }
+    Ok(())
+}
+
+/// A program that replies with this message, of this kind.
+fn replying(folder: &Path, kind: u8, message: &str) -> Result<PathBuf, Failed> {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("replying");
+    let reply = folder.join("reply");
+    let head = [kind, message.len() as u8, 0, 0, 0, 0, 0, 0, 0];
+    fs::write(&reply, [&head, message.as_bytes()].concat())?;
+    fs::write(
+        &program,
+        format!("#!/bin/sh\nexec /bin/cat {}\n", reply.display()),
+    )?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    Ok(program)
+}
+
+fn missing() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let started = |kind, message| {
+        SystemHeif::start(Some(replying(folder.path(), kind, message)?)).map_err(Failed::from)
+    };
+    let error = |kind, message| match started(kind, message) {
+        Ok(system) => Failed::from(format!("{system:?}")),
+        Err(error) => error,
+    };
+    let said = |kind, message| error(kind, message).message().unwrap_or_default().to_owned();
+    ensure_eq!(
+        said(3, "libheif.so.1: cannot open shared object file"),
+        "cannot load libheif.so.1: libheif.so.1: cannot open shared object file; install it (Debian and Ubuntu: `apt-get \
+         install libheif1`)"
+    );
+    let no_codec = said(1, "1.19.7\n\n");
+    ensure!(
+        no_codec.starts_with("libheif 1.19.7 has no decoder: install its plugins"),
+        "{no_codec}"
+    );
+    let unconfined = said(4, "seccomp is not available");
+    ensure!(
+        unconfined.contains("it cannot confine itself: seccomp is not available"),
+        "{unconfined}"
+    );
+    // Of two codecs one is there: images of the other are refused by name.
+    let decoder: Arc<dyn HeifDecoder> = Arc::new(started(1, "1.19.7\n\ndav1d")?);
+    let heic = Heif::of(Item {
+        kind: *b"hvc1",
+        data: vec![0; 9],
+        properties: vec![ispe(8, 8)],
+    });
+    ensure_eq!(
+        decode_with(&heic.bytes(), &decoder, Interrupt::NEVER)?.map_err(|error| error.to_string()),
+        Err("HEIC is not supported: libheif 1.19.7 has no HEVC decoder, libheif-plugin-libde265".to_owned())
+    );
     Ok(())
 }
