@@ -3,9 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use likeness_engine::imaging::{ImageLimits, decode, probe};
+use likeness_engine::heif::SystemHeif;
+use likeness_engine::imaging::{EncodedImage, HeifDecoder, ImageLimits, Interrupt, decode, probe};
+use likeness_testing::program;
 
 mod support;
 
@@ -33,9 +37,45 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| decode(black_box(&bytes), &limits).unwrap());
         });
     }
+    if let Some((heif, files)) = heif() {
+        for (name, bytes) in files {
+            group.bench_function(name, |bencher| {
+                let open = || EncodedImage::open_with(black_box(&bytes), &limits, &heif).unwrap();
+                bencher.iter(|| open().decode(Interrupt::NEVER).unwrap());
+            });
+        }
+    }
     group.finish();
     let bytes = support::bytes(support::SELFIE);
     criterion.bench_function("probe jpeg 1536x1152", |bencher| {
         bencher.iter(|| probe(black_box(&bytes), &limits).unwrap());
     });
+}
+
+/// The decoder, and the image of [`support::SELFIE`] as HEIC and AVIF, where there is `heif-enc` to make them.
+fn heif() -> Option<(Arc<dyn HeifDecoder>, Vec<(String, Vec<u8>)>)> {
+    let encoder = program("heif-enc").ok()?;
+    let system = SystemHeif::start(Some(env!("CARGO_BIN_EXE_likeness").into())).ok()?;
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source.jpg");
+    std::fs::write(&source, support::bytes(support::SELFIE)).unwrap();
+    let make = |format: &str| {
+        let target = folder.path().join(format);
+        let mut command = Command::new(&encoder);
+        command
+            .args((format == "avif").then_some("-A"))
+            .arg("-o")
+            .args([&target, &source]);
+        let status = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{status}");
+        (
+            format!("{format} 1536x1152, in a process"),
+            std::fs::read(target).unwrap(),
+        )
+    };
+    Some((Arc::new(system), vec![make("heic"), make("avif")]))
 }

@@ -128,12 +128,12 @@ fn serve(files: &Files) -> Outcome {
     for file in files.all() {
         let selfie = std::fs::read(&file)?;
         let body = post(&on, &selfie, &photo)?.json()?;
-        let data = "/response_data";
+        let data = "response_data";
         ensure!(
-            body.list(&format!("{data}/decision/details"))?.is_empty(),
+            body.list(&format!("{data}.decision.details"))?.is_empty(),
             "{body:?}"
         );
-        confidences.push(body.number(&format!("{data}/biometric/face_match_confidence"))?);
+        confidences.push(body.number(&format!("{data}.biometric.face_match_confidence"))?);
         if file.extension().is_some_and(|extension| extension != "jpg") {
             let refused = post(&off, &selfie, &photo)?;
             refused.expect_code(415, "UNSUPPORTED_IMAGE_FORMAT")?;
