@@ -28,12 +28,12 @@ pub struct HeifFile<'a> {
 impl HeifFile<'_> {
     /// Returns the bytes of memory that decoding may hold besides the pixels that the decoder returns.
     ///
-    /// Planes are counted as codecs keep them, by the depth and the chroma that the file declares: those of the codec (of a grid:
-    /// of one tile), and those of the whole image. Their conversion takes 3 bytes a pixel, with alpha 5; 9 and 12 where samples
-    /// have more than eight bits. The file is held once more. Measured with libheif 1.15, libde265 and dav1d.
+    /// These are 6 bytes a pixel, with alpha 10, for the conversion to RGB, and twice as many where samples have more than eight
+    /// bits, as measured with libheif 1.15, libde265 and dav1d; or else the planes of what is decoded at a time and of the whole
+    /// image, where these are more. The file is held once more.
     #[must_use]
     pub fn decoder_bytes(&self) -> u64 {
-        self.planes + self.conversion + self.bytes.len() as u64
+        self.planes.max(self.conversion) + self.bytes.len() as u64
     }
 
     /// Returns the sides of the image that the decoder returns, of so many pixels in either direction each one. The last pixel of

@@ -26,7 +26,7 @@ pub use rotate::rotate;
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
 
 /// Bytes for a process that decodes HEIC or AVIF: the program and the libraries, as far as they become its own.
-const HEIF_PROCESS: u64 = 16 * 1024 * 1024;
+const HEIF_PROCESS: u64 = 24 * 1024 * 1024;
 
 /// The reason if a decoding library asks for more.
 const MEMORY: &str = "it asks for more memory than its size explains";
@@ -56,7 +56,7 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Image, ImagingError>
 /// | BMP | one byte a pixel with 16 or 32 bits a pixel |
 /// | WebP, lossy | 1.5 bytes a pixel; with alpha 3.5, or 8.25 where that is compressed |
 /// | WebP, lossless | 4.75 bytes a pixel; with alpha 1.75; more where its codes take more |
-/// | HEIC, AVIF | the planes twice, of a grid of tiles once (1.5 bytes a pixel at 4:2:0), and 3 bytes a pixel, with alpha 7; with more than eight bits the planes are twice as large, and these 9 and 16 bytes; the file, and 16 MiB |
+/// | HEIC, AVIF | 6 bytes a pixel, with alpha 10; twice that with more than eight bits; the file, and 24 MiB |
 /// | WebP, turned by EXIF onto its side, or smaller than its animation | at least the output once more |
 ///
 /// ```

@@ -44,10 +44,10 @@ pub(crate) fn read<'a>(
         planes: primary.planes() + alpha.as_ref().map_or(0, Coded::planes),
         conversion: pixels(primary.size)
             * match (primary.is_deep, alpha.is_some()) {
-                (false, false) => 3,
-                (false, true) => 5,
-                (true, false) => 9,
-                (true, true) => 12,
+                (false, false) => 6,
+                (false, true) => 10,
+                (true, false) => 12,
+                (true, true) => 20,
             },
     })
 }
