@@ -20,7 +20,9 @@ mod linux {
     mod tests;
 }
 mod protocol;
+mod report;
 mod system;
 
 pub use protocol::COMMAND;
-pub use system::{HeifError, Library, SystemHeif, serve};
+pub use report::{HeifError, Library};
+pub use system::{SystemHeif, serve};

@@ -13,7 +13,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::fcntl_setpipe_size;
 
 use crate::protocol::{COMMAND, HEAD, Head, Order, REPORT};
-use crate::{HeifError, Library};
+use crate::report::{HeifError, Library};
 
 /// How often the interrupt is checked while the process works.
 const PAUSE: Timespec = Timespec {
