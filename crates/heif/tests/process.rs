@@ -23,6 +23,9 @@ mod samples;
 const WIDTH: u32 = 96;
 const HEIGHT: u32 = 64;
 
+/// Gets the path of `heif-enc`.
+type Test = fn(&Path) -> Outcome;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [COMMAND, rest @ ..] = arguments
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
         return serve(&rest.iter().map(ToString::to_string).collect::<Vec<_>>());
     }
     let mut suite = Suite::new();
-    let tests: [(&str, fn(&Path) -> Outcome); 11] = [
+    let tests: [(&str, Test); 11] = [
         ("pixels_are_those_of_the_source", pixels),
         ("an_image_beyond_the_memory_is_reduced", reduced),
         ("ten_bits_become_eight", ten_bits),
@@ -256,8 +259,14 @@ fn transparency(encoder: &Path) -> Outcome {
     Ok(())
 }
 
+/// Kind and data of a property.
+type Property = (&'static [u8; 4], Vec<u8>);
+
+/// The pixel of the stored image that appears at a place.
+type From<'a> = &'a dyn Fn(u32, u32) -> (u32, u32);
+
 /// An item with more properties.
-fn with(item: &Item, properties: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+fn with(item: &Item, properties: &[Property]) -> Vec<u8> {
     let mut item = item.clone();
     item.properties
         .extend(properties.iter().map(|(kind, data)| (**kind, data.clone())));
@@ -283,8 +292,7 @@ fn turns(encoder: &Path) -> Outcome {
     for format in BOTH {
         let item = Heif::item_of(&sloped(encoder, format)?);
         let (whole, side) = ((WIDTH, HEIGHT), (HEIGHT, WIDTH));
-        type From<'a> = &'a dyn Fn(u32, u32) -> (u32, u32);
-        let cases: [(&str, &[(&[u8; 4], Vec<u8>)], (u32, u32), From<'_>); 8] = [
+        let cases: [(&str, &[Property], (u32, u32), From<'_>); 8] = [
             ("as stored", &[], whole, &|x, y| (x, y)),
             // Quarter turns counter-clockwise.
             ("irot 1", &[(b"irot", vec![1])], side, &|x, y| (right - y, x)),

@@ -13,6 +13,9 @@ use crate::protocol::{Head, MAX_MESSAGE, Order, REPORT};
 /// Rows are written in blocks of this many bytes.
 const BLOCK: usize = 256 * 1024;
 
+/// What a message is, given its length.
+type Kind = fn(usize) -> Head;
+
 /// See [`serve`](crate::serve).
 pub(crate) fn serve(arguments: &[String]) -> ExitCode {
     let result = match arguments {
@@ -80,16 +83,16 @@ fn decode() -> io::Result<()> {
 }
 
 /// Loads the library, before files are out of reach.
-fn prepare() -> Result<Library, (fn(usize) -> Head, String)> {
+fn prepare() -> Result<Library, (Kind, String)> {
     // No process is to outlive the one that waits for it.
     set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| (Head::Unconfined as fn(usize) -> Head, error.to_string()))?;
+        .map_err(|error| (Head::Unconfined as Kind, error.to_string()))?;
     close_other_files();
     use_one_heap();
-    Library::load().map_err(|reason| (Head::NoLibrary as fn(usize) -> Head, reason))
+    Library::load().map_err(|reason| (Head::NoLibrary as Kind, reason))
 }
 
-fn say(head: fn(usize) -> Head, message: &str) -> io::Result<()> {
+fn say(head: Kind, message: &str) -> io::Result<()> {
     let message = &message.as_bytes()[..message.floor_char_boundary(MAX_MESSAGE)];
     let mut output = io::stdout().lock();
     output.write_all(&head(message.len()).to_bytes())?;
