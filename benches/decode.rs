@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -37,9 +38,13 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| decode(black_box(&bytes), &limits).unwrap());
         });
     }
-    if let Some((heif, files)) = heif() {
-        for (name, bytes) in files {
-            group.bench_function(name, |bencher| {
+    // Both have the pixels of `support::SELFIE`.
+    if let Ok(encoder) = program("heif-enc") {
+        let system = SystemHeif::start(Some(env!("CARGO_BIN_EXE_likeness").into())).unwrap();
+        let heif: Arc<dyn HeifDecoder> = Arc::new(system);
+        for format in ["heic", "avif"] {
+            let bytes = encoded(&encoder, format);
+            group.bench_function(format!("{format} 1536x1152, in a process"), |bencher| {
                 let open = || EncodedImage::open_with(black_box(&bytes), &limits, &heif).unwrap();
                 bencher.iter(|| open().decode(Interrupt::NEVER).unwrap());
             });
@@ -52,30 +57,17 @@ fn benches(criterion: &mut Criterion) {
     });
 }
 
-/// The decoder, and the image of [`support::SELFIE`] as HEIC and AVIF, where there is `heif-enc` to make them.
-fn heif() -> Option<(Arc<dyn HeifDecoder>, Vec<(String, Vec<u8>)>)> {
-    let encoder = program("heif-enc").ok()?;
-    let system = SystemHeif::start(Some(env!("CARGO_BIN_EXE_likeness").into())).ok()?;
+/// [`support::SELFIE`] in another format.
+fn encoded(encoder: &Path, format: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let source = folder.path().join("source.jpg");
+    let (source, target) = (folder.path().join("source.jpg"), folder.path().join(format));
     std::fs::write(&source, support::bytes(support::SELFIE)).unwrap();
-    let make = |format: &str| {
-        let target = folder.path().join(format);
-        let mut command = Command::new(&encoder);
-        command
-            .args((format == "avif").then_some("-A"))
-            .arg("-o")
-            .args([&target, &source]);
-        let status = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{status}");
-        (
-            format!("{format} 1536x1152, in a process"),
-            std::fs::read(target).unwrap(),
-        )
-    };
-    Some((Arc::new(system), vec![make("heic"), make("avif")]))
+    let mut command = Command::new(encoder);
+    command
+        .args((format == "avif").then_some("-A"))
+        .arg("-o")
+        .args([&target, &source]);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(status.unwrap().success());
+    std::fs::read(target).unwrap()
 }

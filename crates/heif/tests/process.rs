@@ -262,8 +262,13 @@ fn transparency(encoder: &Path) -> Outcome {
 /// Kind and data of a property.
 type Property = (&'static [u8; 4], Vec<u8>);
 
-/// The pixel of the stored image that appears at a place.
-type From<'a> = &'a dyn Fn(u32, u32) -> (u32, u32);
+/// Properties that turn or crop an image, its size then, and the pixel of the stored image that appears at a place.
+type Turn<'a> = (
+    &'a str,
+    &'a [Property],
+    (u32, u32),
+    &'a dyn Fn(u32, u32) -> (u32, u32),
+);
 
 /// An item with more properties.
 fn with(item: &Item, properties: &[Property]) -> Vec<u8> {
@@ -292,7 +297,7 @@ fn turns(encoder: &Path) -> Outcome {
     for format in BOTH {
         let item = Heif::item_of(&sloped(encoder, format)?);
         let (whole, side) = ((WIDTH, HEIGHT), (HEIGHT, WIDTH));
-        let cases: [(&str, &[Property], (u32, u32), From<'_>); 8] = [
+        let cases: [Turn<'_>; 8] = [
             ("as stored", &[], whole, &|x, y| (x, y)),
             // Quarter turns counter-clockwise.
             ("irot 1", &[(b"irot", vec![1])], side, &|x, y| (right - y, x)),
