@@ -19,6 +19,10 @@ mod linux {
     #[cfg(test)]
     mod tests;
 }
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+    allow(dead_code, reason = "elsewhere there is no process")
+)]
 mod protocol;
 mod report;
 mod system;

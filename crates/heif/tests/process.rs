@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         return serve(&rest.iter().map(ToString::to_string).collect::<Vec<_>>());
     }
     let mut suite = Suite::new();
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         ("pixels_are_those_of_the_source", pixels),
         ("an_image_beyond_the_memory_is_reduced", reduced),
         ("ten_bits_become_eight", ten_bits),
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         ("damaged_files_are_refused_or_decoded", damage),
         ("the_memory_of_the_process_is_limited", memory),
         ("a_process_that_misbehaves_costs_one_image", misbehaviour),
+        ("a_shutdown_does_not_end_a_decode", shutdown),
         ("a_deadline_and_a_cancellation_end_the_process", interrupts),
     ];
     for (name, test) in tests {
@@ -553,6 +554,48 @@ fn interrupts(encoder: &Path) -> Outcome {
         waiting.join().map_err(|_| "it panicked")?
     })?;
     ensure_eq!(children("hanging")?, 0);
+    Ok(())
+}
+
+/// A signal to all processes of the service, as systemd and a terminal send it.
+fn shutdown(encoder: &Path) -> Outcome {
+    use std::io::{Read, Write};
+    let file = sloped(encoder, Format::Heic)?;
+    let mut process = Command::new(std::env::current_exe()?)
+        .arg(COMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // It ignores them before it reads its order: SIGHUP is 1, SIGINT 2, SIGTERM 15.
+    const ALL: u64 = 1 | 1 << 1 | 1 << 14;
+    let status = format!("/proc/{}/status", process.id());
+    let ignores_all = || -> Result<bool, Failed> {
+        let status = fs::read_to_string(&status)?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
+        Ok(u64::from_str_radix(mask.ok_or("no mask")?, 16)? & ALL == ALL)
+    };
+    while !ignores_all()? {
+        ensure!(process.try_wait()?.is_none(), "it ended");
+        std::thread::yield_now();
+    }
+    let id = process.id().to_string();
+    for signal in ["-HUP", "-INT", "-TERM"] {
+        let sent = Command::new("/bin/kill").args([signal, &id]).status()?;
+        ensure!(sent.success(), "{signal}: {sent}");
+    }
+    let sides = [WIDTH, HEIGHT, WIDTH, 1].map(u32::to_le_bytes);
+    let numbers = [64 << 20, file.len() as u64].map(u64::to_le_bytes);
+    let order = [sides.as_flattened(), numbers.as_flattened(), &file].concat();
+    process.stdin.take().ok_or("no input")?.write_all(&order)?;
+    let mut reply = Vec::new();
+    process
+        .stdout
+        .take()
+        .ok_or("no output")?
+        .read_to_end(&mut reply)?;
+    ensure_eq!(reply.len(), 9 + (WIDTH * HEIGHT * 3) as usize);
+    let status = process.wait()?;
+    ensure!(status.success(), "{status}");
     Ok(())
 }
 

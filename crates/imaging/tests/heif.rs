@@ -83,6 +83,12 @@ fn the_primary_image_is_declared() {
     two.items.push(av1(20, 10));
     two.primary = 2;
     assert_eq!(declared(&two), Ok((Format::Avif, 20, 10)));
+    // Of a sequence with a still image.
+    let mut sequence = Heif::of(av1(640, 480));
+    sequence.brand = *b"avis";
+    let bytes = [sequence.bytes(), boxed(b"moov", b"\0\0\0\x08trak")].concat();
+    let image = open(&bytes, &ImageLimits::default()).unwrap();
+    assert_eq!((image.header().format, image.header().width), (Format::Avif, 640));
     assert_eq!(
         declared(&tiled(1_000, 700, &hevc(512, 512))),
         Ok((Format::Heic, 1_000, 700))

@@ -7,7 +7,7 @@ use likeness_imaging::rgba_over_white;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::confine::confine;
-use super::library::{Library, Pixels, close_other_files, use_one_heap};
+use super::library::{Library, Pixels, close_other_files, ignore_shutdown_signals, use_one_heap};
 use crate::protocol::{Head, MAX_MESSAGE, Order, REPORT};
 
 /// Rows are written in blocks of this many bytes.
@@ -18,6 +18,7 @@ type Kind = fn(usize) -> Head;
 
 /// See [`serve`](crate::serve).
 pub(crate) fn serve(arguments: &[String]) -> ExitCode {
+    ignore_shutdown_signals();
     let result = match arguments {
         [] => decode(),
         [only] if only == REPORT => report(),

@@ -317,6 +317,15 @@ pub(crate) fn use_one_heap() {
     }
 }
 
+/// Leaves it to the parent to end this process: a shutdown, which signals a whole group of processes, finishes in-flight
+/// requests.
+pub(crate) fn ignore_shutdown_signals() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: no handler is set that could run.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// Closes what the parent may have left open besides standard input, output and error.
 pub(crate) fn close_other_files() {
     // SAFETY: this process has opened no file; those that it has inherited nothing of it uses.

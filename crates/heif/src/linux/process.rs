@@ -68,10 +68,9 @@ pub(crate) fn report(program: &Path) -> Result<Library, HeifError> {
             _ => "it is no program that decodes HEIC and AVIF".to_owned(),
         })
     })?;
-    let message = String::from_utf8_lossy(&message).into_owned();
     match head {
         Head::Library(_) => {
-            let mut lines = message.split('\n').map(str::to_owned);
+            let mut lines = message.split(|byte| *byte == b'\n').map(printable);
             let mut line = || lines.next().filter(|line| !line.is_empty());
             Ok(Library {
                 version: line().unwrap_or_default(),
@@ -79,8 +78,11 @@ pub(crate) fn report(program: &Path) -> Result<Library, HeifError> {
                 av1: line(),
             })
         }
-        Head::NoLibrary(_) => Err(HeifError::Library(message)),
-        _ => Err(named(format!("it cannot confine itself: {message}"))),
+        Head::NoLibrary(_) => Err(HeifError::Library(printable(&message))),
+        _ => {
+            let reason = printable(&message);
+            Err(named(format!("it cannot confine itself: {reason}")))
+        }
     }
 }
 
@@ -114,13 +116,19 @@ pub(crate) fn decode(
             format.corrupt("its decoder returned what the file does not declare")
         }
     })?;
-    let message = || String::from_utf8_lossy(&body).into_owned();
+    let message = || printable(&body);
     match head {
         Head::Pixels(..) => Ok(body),
         Head::Damaged(_) => Err(format.corrupt(message())),
         Head::NoLibrary(_) => Err(unable(HeifError::Library(message()).to_string())),
         Head::Library(_) | Head::Unconfined(_) => Err(unable(message())),
     }
+}
+
+/// A message on one line: what it repeats of a hostile file must not reach a terminal.
+fn printable(message: &[u8]) -> String {
+    let message = String::from_utf8_lossy(message);
+    message.replace(char::is_control, " ").trim().to_owned()
 }
 
 /// A running process, ended when it is dropped.
