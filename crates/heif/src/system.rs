@@ -18,7 +18,7 @@ pub struct SystemHeif {
 impl SystemHeif {
     /// Starts the process once: it must find the library and be able to confine itself.
     ///
-    /// `program` is one that calls [`serve`] when its first argument is [`COMMAND`], as `likeness` does. `None`: this program.
+    /// `program` is one that calls [`serve`] when its first argument is [`COMMAND`](crate::COMMAND), as `likeness` does. `None`: this program.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ use crate::linux::{
 
 /// Is the process that decodes one image, read from standard input, to standard output; then the program must end.
 ///
-/// `arguments` are those after [`COMMAND`]. A program calls it at its start, before it has threads: it confines this process.
+/// `arguments` are those after [`COMMAND`](crate::COMMAND). A program calls it at its start, before it has threads: it confines this process.
 #[must_use]
 pub fn serve(arguments: &[String]) -> ExitCode {
     child::serve(arguments)
