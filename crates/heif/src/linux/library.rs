@@ -1,4 +1,4 @@
-//! The C interface of libheif 1.11 and later, loaded at run time.
+//! The C interface of libheif 1.12 and later, loaded at run time.
 //!
 //! The one module of this crate that calls C: the functions are declared here as `heif.h` declares them, and every pointer that
 //! comes back is checked.
