@@ -37,7 +37,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -116,6 +116,9 @@ setup-cuda: ## ONNX Runtime with CUDA and NVIDIA's libraries for it (1.4 GB), li
 
 setup-browser: ## A browser and axe-core for the tests of the console, from apt and npm: installs system packages
 	@$(PYTHON) scripts/setup_browser.py
+
+setup-heif: ## heif-enc and libheif for the tests of HEIC and AVIF, from apt: installs system packages
+	@$(PYTHON) scripts/setup_heif.py
 
 build: ## Leaves target/release/likeness
 	$(CARGO) build $(BUILD)

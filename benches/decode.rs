@@ -3,9 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use likeness_engine::imaging::{ImageLimits, decode, probe};
+use likeness_engine::heif::SystemHeif;
+use likeness_engine::imaging::{EncodedImage, HeifDecoder, ImageLimits, Interrupt, decode, probe};
+use likeness_testing::program;
 
 mod support;
 
@@ -33,9 +38,36 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| decode(black_box(&bytes), &limits).unwrap());
         });
     }
+    // Both have the pixels of `support::SELFIE`.
+    if let Ok(encoder) = program("heif-enc") {
+        let system = SystemHeif::start(Some(env!("CARGO_BIN_EXE_likeness").into())).unwrap();
+        let heif: Arc<dyn HeifDecoder> = Arc::new(system);
+        for format in ["heic", "avif"] {
+            let bytes = encoded(&encoder, format);
+            group.bench_function(format!("{format} 1536x1152, in a process"), |bencher| {
+                let open = || EncodedImage::open_with(black_box(&bytes), &limits, &heif).unwrap();
+                bencher.iter(|| open().decode(Interrupt::NEVER).unwrap());
+            });
+        }
+    }
     group.finish();
     let bytes = support::bytes(support::SELFIE);
     criterion.bench_function("probe jpeg 1536x1152", |bencher| {
         bencher.iter(|| probe(black_box(&bytes), &limits).unwrap());
     });
+}
+
+/// [`support::SELFIE`] in another format.
+fn encoded(encoder: &Path, format: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("source.jpg"), folder.path().join(format));
+    std::fs::write(&source, support::bytes(support::SELFIE)).unwrap();
+    let mut command = Command::new(encoder);
+    command
+        .args((format == "avif").then_some("-A"))
+        .arg("-o")
+        .args([&target, &source]);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(status.unwrap().success());
+    std::fs::read(target).unwrap()
 }

@@ -10,13 +10,13 @@ axe-core comes from npm, pinned by version and SHA-256, and is unpacked into .se
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
+import packages
 import registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,21 +37,7 @@ def fail(message):
 
 
 def set_up_browser():
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
-    if not missing:
-        return
-    as_root = [] if os.geteuid() == 0 else ["sudo"]
-    install = [*as_root, "apt-get", "install", "-y", "--no-install-recommends", *missing]
-    say(f"installing {', '.join(missing)}")
-    # The lists of a fresh machine are empty, and old ones name packages that are gone.
-    attempts = [[install], [[*as_root, "apt-get", "update"], install]]
-    if not shutil.which("apt-get") or not any(all(map(succeeds, attempt)) for attempt in attempts):
-        fail(f"cannot install {', '.join(missing)}: install chromium and chromedriver of the same version yourself")
-
-
-def succeeds(command):
-    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment).returncode == 0
+    packages.install(PROGRAMS, say, "install chromium and chromedriver of the same version yourself")
 
 
 def set_up_axe():

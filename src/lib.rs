@@ -47,9 +47,9 @@ pub use report::Report;
 pub use likeness_engine::{
     Budget, BuildError, CalibrationInfo, CancelFlag, CohortChoice, CohortInfo, Comparison, DEFAULT_MAX_FACES,
     EmbedOptions, EmbeddedFace, Engine, EngineBuilder, EngineError, EngineInfo, EngineLabels, EnrolOptions,
-    Enrolment, ImageReport, ImageRole, Input, LivenessCheck, LivenessOptions, ModelCheck, ModelError,
-    PackCheck, PackInfo, Role, RuntimeInfo, SelfTest, Size, TemplateVerification, Timings, VectorCheck,
-    Verification, VerifyOptions, check, default_passes, self_test,
+    Enrolment, HeifChoice, ImageReport, ImageRole, Input, LivenessCheck, LivenessOptions, ModelCheck,
+    ModelError, PackCheck, PackInfo, Role, RuntimeInfo, SelfTest, Size, TemplateVerification, Timings,
+    VectorCheck, Verification, VerifyOptions, check, default_passes, self_test,
 };
 
 /// Profiles, thresholds and decisions.
@@ -78,9 +78,15 @@ pub mod embedding {
 /// Images: formats, limits, decoding.
 pub mod imaging {
     pub use likeness_engine::imaging::{
-        EncodedImage, Format, Header, Image, ImageLimits, ImagingError, Interrupt, Interrupted, Orientation,
-        PixelRect, Reduced, Rotation, crop_resize_bilinear, decode, pad_to, probe, shrink_area,
+        EncodedImage, Format, Header, HeifDecoder, HeifFile, Image, ImageLimits, ImagingError, Interrupt,
+        Interrupted, Orientation, PixelRect, Reduced, Rotation, crop_resize_bilinear, decode, pad_to, probe,
+        shrink_area,
     };
+}
+
+/// HEIC and AVIF by the system's libheif, in confined processes.
+pub mod heif {
+    pub use likeness_engine::heif::{COMMAND, HeifError, Library, SystemHeif, serve};
 }
 
 /// The trait of liveness models, for a model of one's own.

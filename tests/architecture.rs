@@ -18,8 +18,8 @@ mod sources;
 
 /// What the design says:
 ///
-/// > `onnx`, `imaging`, `runtime`, `decision`, `storage`, `api` on none of the others; `packs` on `onnx`; `face` on
-/// > `imaging`, `packs`; `detection`, `embedding`, `liveness` on `face`, `imaging`, `packs`, `runtime`; `quality` on `face`,
+/// > `onnx`, `imaging`, `runtime`, `decision`, `storage`, `api` on none of the others; `packs` on `onnx`; `heif` on `imaging`;
+/// > `face` on `imaging`, `packs`; `detection`, `embedding`, `liveness` on `face`, `imaging`, `packs`, `runtime`; `quality` on `face`,
 /// > `imaging`; `engine` on all of these but `storage` and `api`; `api` with its feature on `engine`; `evaluation` on
 /// > `engine`; `server` on `engine`, `api`, `storage`; the command line on everything.
 ///
@@ -27,6 +27,7 @@ mod sources;
 const DEPENDENCIES: &[(&str, &str, &str)] = &[
     ("onnx", "", ""),
     ("imaging", "", ""),
+    ("heif", "imaging", ""),
     ("runtime", "", ""),
     ("decision", "", ""),
     ("storage", "", ""),
@@ -39,7 +40,7 @@ const DEPENDENCIES: &[(&str, &str, &str)] = &[
     // `packs` re-exports the optimization passes.
     (
         "engine",
-        "decision detection embedding face imaging liveness packs quality runtime",
+        "decision detection embedding face heif imaging liveness packs quality runtime",
         "onnx",
     ),
     // Its feature `engine` alone depends on the engine.
@@ -50,7 +51,7 @@ const DEPENDENCIES: &[(&str, &str, &str)] = &[
     (
         "likeness",
         "api? engine evaluation? onnx? packs? server?",
-        "decision detection embedding face imaging liveness quality runtime storage",
+        "decision detection embedding face heif imaging liveness quality runtime storage",
     ),
 ];
 

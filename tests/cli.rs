@@ -527,6 +527,7 @@ fn doctor_well() -> Outcome {
         "  ok    self-test of zalo_minifasnet_v2: passed, * ms".to_owned(),
         "  ok    self-test of zalo_minifasnet_v1se: passed, * ms".to_owned(),
         "  ok    self-test of facenox_9820: passed, * ms".to_owned(),
+        "  ok    HEIC and AVIF: refused, imaging.heif = \"off\"*".to_owned(),
         "  ok    memory: at most * MiB with * workers: the limit for a container".to_owned(),
         "No problem found.".to_owned(),
     ];

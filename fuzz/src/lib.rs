@@ -9,6 +9,8 @@ pub mod headers;
 #[path = "../../crates/imaging/tests/heap/mod.rs"]
 mod heap;
 #[cfg(feature = "images")]
+pub mod heif;
+#[cfg(feature = "images")]
 pub mod images;
 pub mod seeds;
 

@@ -15,9 +15,9 @@ use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_circle_mut, draw_hollow_rect_mut};
 use imageproc::rect::Rect;
-use likeness::ImageReport;
 use likeness::detection::{BoundingBox, Face};
-use likeness::imaging::{ImageLimits, decode};
+use likeness::imaging::Interrupt;
+use likeness::{Engine, ImageReport};
 
 use super::Failure;
 
@@ -75,12 +75,12 @@ impl Panel {
     /// was scored on.
     pub(super) fn draw(
         (path, bytes): (&Path, &[u8]),
-        limits: &ImageLimits,
+        engine: &Engine,
         report: &ImageReport,
         counting: usize,
         crops: &[BoundingBox],
     ) -> Result<Self, Failure> {
-        let decoded = decode(bytes, limits)?;
+        let decoded = engine.open_image(bytes)?.decode(Interrupt::NEVER)?;
         let (width, height) = (decoded.width(), decoded.height());
         let image = RgbImage::from_raw(width, height, decoded.into_rgb8()).ok_or("an image of no size")?;
         let scale = (PANEL.0 / width as f32)

@@ -3,10 +3,12 @@
 use std::fmt::Display;
 
 use clap::Args;
+use likeness::heif::SystemHeif;
 use likeness::packs::{CalibrationFile, Pack};
 use likeness::runtime::{Runtime, RuntimeError, available_workers};
 use likeness::self_test;
 use likeness::server::audit::{audit_folder, nearly_full};
+use likeness::server::config::Heif;
 use likeness::server::{Check, CheckState, Config};
 
 use super::healthcheck::{agent, service_url};
@@ -175,6 +177,7 @@ fn check_machine<const SCOPE: usize>(
         (Some(runtime), Some(pack)) => models(&runtime, &pack, report)?,
         _ => report.note("self-test", "not run: it needs the library and the models")?,
     }
+    heif(&config, report)?;
     match arguments.explained() {
         Ok(_) => {
             let workers = config.engine.workers();
@@ -191,6 +194,29 @@ fn check_machine<const SCOPE: usize>(
         Err(error) => report.bad("settings", error)?,
     }
     Ok(())
+}
+
+/// Says whether HEIC and AVIF are decoded, and by which library.
+fn heif(config: &Config, report: &mut Report) -> Result<(), Failure> {
+    const WHAT: &str = "HEIC and AVIF";
+    let is_on = config.imaging.heif == Heif::System;
+    let system = match SystemHeif::start(None) {
+        Ok(system) => system,
+        Err(error) if is_on => return report.bad(WHAT, error),
+        Err(error) => return report.good(WHAT, format_args!("refused, imaging.heif = \"off\" ({error})")),
+    };
+    let library = system.library();
+    let decoder = |name: &Option<String>| name.clone().unwrap_or_else(|| "not decoded".to_owned());
+    let (hevc, av1) = (decoder(&library.hevc), decoder(&library.av1));
+    let found = format!("libheif {} (HEIC: {hevc}; AVIF: {av1})", library.version);
+    match (is_on, &library.hevc, &library.av1) {
+        (false, ..) => report.good(
+            WHAT,
+            format_args!("refused, imaging.heif = \"off\"; there is {found}"),
+        ),
+        (true, Some(_), Some(_)) => report.good(WHAT, format_args!("decoded by {found}")),
+        (true, ..) => report.note(WHAT, format_args!("decoded in part by {found}")),
+    }
 }
 
 /// Checks the calibration files.

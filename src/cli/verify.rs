@@ -81,11 +81,11 @@ impl VerifyArguments {
         let scores = (verification.face_match, verification.liveness);
         let result = self.result(scores, verification.similarity, &verification.decision);
         if let Some(target) = &self.annotate {
-            let (limits, crops) = (engine.limits(), engine.liveness_crops(&verification.selfie)?);
+            let crops = engine.liveness_crops(&verification.selfie)?;
             let matched = verification.matched_face.unwrap_or_default();
             let panels = [
-                Panel::draw((&self.selfie, &selfie), limits, &verification.selfie, 0, &crops)?,
-                Panel::draw((photo, &image), limits, &verification.photo, matched, &[])?,
+                Panel::draw((&self.selfie, &selfie), engine, &verification.selfie, 0, &crops)?,
+                Panel::draw((photo, &image), engine, &verification.photo, matched, &[])?,
             ];
             let reasons = verification.decision.details.iter().map(reason);
             annotate::write_sheet(target, &panels, result.clone(), reasons.collect())?;
@@ -112,9 +112,9 @@ impl VerifyArguments {
         let scores = (verification.face_match, verification.liveness);
         let result = self.result(scores, verification.similarity, &verification.decision);
         if let Some(target) = &self.annotate {
-            let (limits, crops) = (engine.limits(), engine.liveness_crops(&verification.selfie)?);
+            let crops = engine.liveness_crops(&verification.selfie)?;
             let image = (self.selfie.as_path(), selfie.as_slice());
-            let panel = Panel::draw(image, limits, &verification.selfie, 0, &crops)?;
+            let panel = Panel::draw(image, engine, &verification.selfie, 0, &crops)?;
             let reasons = verification.decision.details.iter().map(reason);
             annotate::write_sheet(target, &[panel], result.clone(), reasons.collect())?;
         }
@@ -222,7 +222,7 @@ impl LivenessArguments {
         if let Some(target) = &self.annotate {
             let crops = engine.liveness_crops(&check.selfie)?;
             let image = (self.selfie.as_path(), selfie.as_slice());
-            let panel = Panel::draw(image, engine.limits(), &check.selfie, 0, &crops)?;
+            let panel = Panel::draw(image, &engine, &check.selfie, 0, &crops)?;
             let reasons = check.findings.iter().map(reason).collect();
             annotate::write_sheet(target, &[panel], result.clone(), reasons)?;
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use likeness_testing::http::{Form, flat};
-use likeness_testing::{Failed, Outcome, Suite, ensure, workspace};
+use likeness_testing::{Failed, Outcome, Suite, ensure, program, workspace};
 
 use super::support::process::{Ended, Process, likeness};
 use super::support::server::{APP, Server};
@@ -24,6 +24,12 @@ pub(crate) fn tests(suite: &mut Suite) {
         "unit::the_service_does_not_start_without_system_calls_that_it_needs",
         ANALYZE,
         confined_too_much,
+    );
+    let needed = program(ANALYZE).and_then(|analyze| program("heif-enc").map(|_| analyze));
+    suite.with(
+        "unit::the_process_that_decodes_heic_confines_itself_further",
+        needed,
+        |analyze| confined_twice(&analyze),
     );
     suite.test("unit::each_credential_sets_a_key", credentials);
 }
@@ -132,6 +138,16 @@ fn confined(analyze: &Path) -> Outcome {
     ensure!(status.code() == Some(0), "{status}\n{log}");
     // ONNX Runtime says so where it cannot learn something.
     ensure!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    Ok(())
+}
+
+fn confined_twice(analyze: &Path) -> Outcome {
+    let report = [likeness::heif::COMMAND, "--report"];
+    let ended = Process::run(&mut confine(analyze, &file(), &report))?;
+    ensure!(
+        ended.code == Some(0) && ended.stdout.contains("libde265"),
+        "{ended:?}"
+    );
     Ok(())
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use derive_setters::Setters;
 use likeness_detection::{Detectors, FaceDetector};
 use likeness_embedding::{self as embedding, Cohort, EmbeddingBinding, FaceEmbedder};
-use likeness_imaging::ImageLimits;
+use likeness_heif::SystemHeif;
+use likeness_imaging::{HeifDecoder, ImageLimits};
 use likeness_liveness::{LivenessEnsemble, LivenessModel};
 use likeness_packs::{
     Calibration, CalibrationFile, DEFAULT_PACK, LivenessCalibration, LivenessCurve, MAX_COHORT_BYTES,
@@ -64,6 +65,31 @@ impl CohortChoice {
     }
 }
 
+/// How HEIC and AVIF are decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HeifChoice {
+    /// They are refused by name.
+    #[default]
+    Off,
+    /// By the system's libheif, in a process of this program for each image: one that calls
+    /// [`serve`](likeness_heif::serve) when its first argument is [`COMMAND`](likeness_heif::COMMAND).
+    System,
+    /// The same, in processes of another program, such as an installed `likeness` of the same version.
+    Program(PathBuf),
+}
+
+impl HeifChoice {
+    /// Starts the process once, to find out that it can decode.
+    fn decoder(&self) -> Result<Option<Arc<dyn HeifDecoder>>, BuildError> {
+        let program = match self {
+            Self::Off => return Ok(None),
+            Self::System => None,
+            Self::Program(program) => Some(program.clone()),
+        };
+        Ok(Some(Arc::new(SystemHeif::start(program)?)))
+    }
+}
+
 type Factory<T> = Arc<dyn Fn() -> Result<Box<T>, ModelError> + Send + Sync>;
 
 /// Builds an [`Engine`]. Each method sets what it is named after and returns the builder. Default: an engine of the default
@@ -87,6 +113,8 @@ pub struct EngineBuilder {
     pack: Option<String>,
     /// The largest image that is accepted.
     limits: ImageLimits,
+    /// How HEIC and AVIF are decoded. Default: they are refused.
+    heif: HeifChoice,
     /// How many requests run at the same time, 1..=1024. Default: the processors that the process may use. Each worker
     /// holds the pack's models in memory once.
     workers: Option<usize>,
@@ -203,6 +231,7 @@ impl EngineBuilder {
                 "min_face_score must be between 0 and 1, not {score}"
             )));
         }
+        let heif = self.heif.decoder()?;
         let parts = self.needs_pack().then(|| Parts::load(&self)).transpose()?;
         let parts = parts.as_ref();
         let (calibrations, match_file) = self.calibrations(parts)?;
@@ -239,6 +268,7 @@ impl EngineBuilder {
                 liveness_curve,
                 faces: FaceSearch {
                     limits: self.limits,
+                    heif,
                     max_faces,
                     detail: self.detail(parts),
                 },

@@ -6,7 +6,7 @@ use likeness_decision::Score;
 use likeness_detection::Search;
 use likeness_embedding::{Cohort, Embedding, EmbeddingBinding, EmbeddingError, FaceInImage, Similarity};
 use likeness_face::{BoundingBox, Point};
-use likeness_imaging::{Image, ImageLimits, Interrupt};
+use likeness_imaging::{EncodedImage, Image, ImageLimits, ImagingError, Interrupt};
 use likeness_packs::{CohortReference, LivenessCurve, ScoreCurve};
 use likeness_runtime::give_back_freed_memory;
 use parking_lot::Mutex;
@@ -150,6 +150,14 @@ impl Engine {
     #[must_use]
     pub fn limits(&self) -> &ImageLimits {
         &self.inner.faces.limits
+    }
+
+    /// Reads and checks the headers of an image file, of every format that this engine decodes.
+    ///
+    /// # Errors
+    /// Those of [`EncodedImage::open`].
+    pub fn open_image<'a>(&self, bytes: &'a [u8]) -> Result<EncodedImage<'a>, ImagingError> {
+        self.inner.faces.open(bytes)
     }
 
     /// Returns what the engine is made of.

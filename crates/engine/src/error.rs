@@ -3,6 +3,7 @@
 use likeness_decision::ImageRole;
 use likeness_detection::DetectionError;
 use likeness_embedding::{EmbeddingError, TemplateError};
+use likeness_heif::HeifError;
 use likeness_imaging::ImagingError;
 use likeness_liveness::LivenessError;
 use likeness_packs::PackError;
@@ -51,6 +52,9 @@ pub enum BuildError {
         /// Name of the pack.
         pack: String,
     },
+    /// HEIC and AVIF cannot be decoded here; see [`EngineBuilder::heif`](crate::EngineBuilder::heif).
+    #[error("imaging.heif: {0}")]
+    Heif(#[from] HeifError),
     /// A setting cannot be used; the message names it.
     #[error("{0}")]
     Setting(String),

@@ -1,12 +1,15 @@
 //! The faces of one image of a request: decoded at the size that they need, and detected.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use likeness_decision::ImageRole;
 use likeness_detection::{DetectionError, FIRST_PASS_SIDE, Search};
 use likeness_embedding::FaceInImage;
 use likeness_face::{BoundingBox, Face, Point};
-use likeness_imaging::{EncodedImage, Image, ImageLimits, ImagingError, Reduced, Rotation, rotate};
+use likeness_imaging::{
+    EncodedImage, HeifDecoder, Image, ImageLimits, ImagingError, Reduced, Rotation, rotate,
+};
 use likeness_quality::FaceQuality;
 
 use crate::error::EngineError;
@@ -27,6 +30,8 @@ const SELFIE_SIDE: u32 = 3 * FIRST_PASS_SIDE;
 #[derive(Debug, Clone)]
 pub(crate) struct FaceSearch {
     pub(crate) limits: ImageLimits,
+    /// `None`: HEIC and AVIF are refused.
+    pub(crate) heif: Option<Arc<dyn HeifDecoder>>,
     pub(crate) max_faces: usize,
     pub(crate) detail: Detail,
 }
@@ -80,6 +85,14 @@ pub(crate) struct FoundFace {
 }
 
 impl FaceSearch {
+    /// Reads and checks the headers of an image file.
+    pub(crate) fn open<'a>(&self, bytes: &'a [u8]) -> Result<EncodedImage<'a>, ImagingError> {
+        match &self.heif {
+            Some(heif) => EncodedImage::open_with(bytes, &self.limits, heif),
+            None => EncodedImage::open(bytes, &self.limits),
+        }
+    }
+
     /// Decodes an image as far as needed, and detects its faces.
     ///
     /// In a photo without a face, one that fills it is looked for: photos from documents and the press are often cut so. Where
@@ -105,9 +118,7 @@ impl FaceSearch {
             }
             Input::Opened(encoded) => Source::Encoded(encoded),
             Input::Encoded(bytes) => {
-                opened = timed(&mut timings.decode, || {
-                    EncodedImage::open(bytes, &self.limits).map_err(refused)
-                })?;
+                opened = timed(&mut timings.decode, || self.open(bytes).map_err(refused))?;
                 Source::Encoded(&opened)
             }
         };

@@ -35,7 +35,7 @@ mod verify;
 mod workers;
 
 pub use builder::{
-    CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, LIBRARY_FOLDER, MODELS_FOLDER, default_passes,
+    CohortChoice, DEFAULT_MAX_FACES, EngineBuilder, HeifChoice, LIBRARY_FOLDER, MODELS_FOLDER, default_passes,
 };
 pub use check::{ModelCheck, PackCheck, VectorCheck, check};
 pub use engine::Engine;
@@ -54,6 +54,7 @@ pub use likeness_decision as decision;
 pub use likeness_detection as detection;
 pub use likeness_embedding as embedding;
 pub use likeness_face as face;
+pub use likeness_heif as heif;
 pub use likeness_imaging as imaging;
 pub use likeness_liveness as liveness;
 pub use likeness_packs as packs;

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::Path;
 
 use likeness_engine::embedding::{Cohort, Embedding};
-use likeness_engine::imaging::{self, ImageLimits};
+use likeness_engine::imaging::ImageLimits;
 use likeness_engine::{EmbedOptions, EmbeddedFace, Engine, EngineError};
 use parking_lot::Mutex;
 
@@ -223,8 +223,8 @@ fn embed_face(engine: &Engine, bytes: &[u8], face: FaceChoice) -> Result<Measure
     };
     let subject = match face {
         FaceChoice::Largest => faces.into_iter().next(),
-        FaceChoice::Centre => match imaging::probe(bytes, engine.limits()) {
-            Ok(header) => nearest_centre(faces, header.width, header.height),
+        FaceChoice::Centre => match engine.open_image(bytes) {
+            Ok(image) => nearest_centre(faces, image.header().width, image.header().height),
             Err(_) => return Ok(Err(Status::BadImage)),
         },
     };

@@ -5,7 +5,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jpeg_encoder::{ColorType, Encoder};
-use likeness_engine::imaging::{Image, ImageLimits, decode, shrink_area};
+use likeness_engine::Engine;
+use likeness_engine::imaging::{Image, Interrupt, shrink_area};
 use maud::{Markup, html};
 
 use crate::acquisition::{Evaluation, read_file};
@@ -57,7 +58,7 @@ impl Gallery {
     ) {
         let image = |file: &str| {
             let path = evaluation.root.join(file);
-            (file.to_owned(), thumbnail(&path, evaluation.engine.limits()))
+            (file.to_owned(), thumbnail(&path, evaluation.engine))
         };
         let entries = entries.into_iter().map(|(files, caption)| Entry {
             images: files.into_iter().map(image).collect(),
@@ -121,9 +122,9 @@ impl Evaluation<'_> {
     }
 }
 
-fn thumbnail(path: &Path, limits: &ImageLimits) -> Option<Vec<u8>> {
-    let bytes = read_file(path, limits).ok()?;
-    let image = decode(&bytes, limits).ok()?;
+fn thumbnail(path: &Path, engine: &Engine) -> Option<Vec<u8>> {
+    let bytes = read_file(path, engine.limits()).ok()?;
+    let image = engine.open_image(&bytes).ok()?.decode(Interrupt::NEVER).ok()?;
     drop(bytes);
     jpeg(&shrunk(&image))
 }

@@ -5,7 +5,7 @@ use crate::interrupt::Interrupted;
 
 /// Why bytes did not become an image.
 ///
-/// All but [`BadBuffer`](Self::BadBuffer) and [`Interrupted`](Self::Interrupted) are for the sender of the bytes to mend;
+/// All but [`BadBuffer`](Self::BadBuffer), [`Decoder`](Self::Decoder) and [`Interrupted`](Self::Interrupted) are for the sender of the bytes to mend;
 /// none carries any part of the image.
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
 #[non_exhaustive]
@@ -85,6 +85,14 @@ pub enum ImagingError {
     /// The [`Interrupt`](crate::Interrupt) was due before the image was decoded.
     #[error("decoding was interrupted: its deadline has passed, or it was cancelled")]
     Interrupted,
+    /// The decoder of a format cannot run here: no fault of the image.
+    #[error("the {format} decoder cannot run: {reason}")]
+    Decoder {
+        /// The format that it decodes.
+        format: Format,
+        /// What failed.
+        reason: String,
+    },
     /// [`Image::from_rgb8`](crate::Image::from_rgb8) was given a side of zero or a buffer of another length than
     /// `3 * width * height`. A bug of the embedding program, not of the image's sender.
     #[error("{found} bytes cannot be an image of {width}x{height} RGB pixels: expected {expected}")]
@@ -120,16 +128,22 @@ impl ImagingError {
 }
 
 impl Format {
-    pub(crate) fn corrupt(self, reason: impl Into<String>) -> ImagingError {
+    /// Returns the error of a damaged file.
+    #[must_use]
+    pub fn corrupt(self, reason: impl Into<String>) -> ImagingError {
         let reason = reason.into();
         ImagingError::Corrupt { format: self, reason }
     }
 
-    pub(crate) fn contradiction(self) -> ImagingError {
+    /// Returns the error of a file whose headers contradict each other.
+    #[must_use]
+    pub fn contradiction(self) -> ImagingError {
         self.corrupt("its headers contradict each other")
     }
 
-    pub(crate) fn unsupported(self, reason: impl Into<String>) -> ImagingError {
+    /// Returns the error of a variant that is not decoded.
+    #[must_use]
+    pub fn unsupported(self, reason: impl Into<String>) -> ImagingError {
         ImagingError::Unsupported {
             format: self.name(),
             reason: reason.into(),

@@ -48,7 +48,7 @@ pub(crate) fn to_rgb8(row: &[u8], channels: Channels, depth: Depth, rgb: &mut [u
         (Grey, Eight) => convert(row, rgb, |[v]| [v; 3]),
         (GreyAlpha, Eight) => convert(row, rgb, |[v, a]| [over_white(v, a); 3]),
         (Rgb, Eight) => rgb.copy_from_slice(&row[..rgb.len()]),
-        (Rgba, Eight) => convert(row, rgb, rgba_over_white),
+        (Rgba, Eight) => convert(row, rgb, pixel_over_white),
         (Cmyk, Eight) => convert(row, rgb, inks),
         (Grey, Sixteen) => convert_16(row, rgb, |[v]| [to_8_bits(v); 3]),
         (GreyAlpha, Sixteen) => convert_16(row, rgb, |[v, a]| [over_white_16(v, a); 3]),
@@ -58,12 +58,17 @@ pub(crate) fn to_rgb8(row: &[u8], channels: Channels, depth: Depth, rgb: &mut [u
     }
 }
 
+/// Converts as many RGBA pixels as `rgb` has room for to RGB, alpha laid over white; the row must have them.
+pub fn rgba_over_white(row: &[u8], rgb: &mut [u8]) {
+    to_rgb8(row, Channels::Rgba, Depth::Eight, rgb);
+}
+
 /// Converts RGBA pixels to RGB where they lie.
 pub(crate) fn drop_alpha(buffer: &mut Vec<u8>) {
     let pixels = buffer.len() / 4;
     for index in 0..pixels {
         let pixel = [0, 1, 2, 3].map(|channel| buffer[4 * index + channel]);
-        buffer[CHANNELS * index..][..CHANNELS].copy_from_slice(&rgba_over_white(pixel));
+        buffer[CHANNELS * index..][..CHANNELS].copy_from_slice(&pixel_over_white(pixel));
     }
     buffer.truncate(CHANNELS * pixels);
 }
@@ -90,7 +95,7 @@ fn inks([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     [c, m, y].map(|ink| under(255 - ink, 255 - k))
 }
 
-fn rgba_over_white([r, g, b, a]: [u8; 4]) -> [u8; 3] {
+fn pixel_over_white([r, g, b, a]: [u8; 4]) -> [u8; 3] {
     [r, g, b].map(|value| over_white(value, a))
 }
 

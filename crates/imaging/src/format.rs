@@ -18,6 +18,10 @@ pub enum Format {
     Tiff,
     /// GIF, its first frame, laid over white.
     Gif,
+    /// HEIC, the primary image, by a [`HeifDecoder`](crate::HeifDecoder); alpha is laid over white.
+    Heic,
+    /// AVIF, in the same way.
+    Avif,
 }
 
 impl Format {
@@ -29,12 +33,14 @@ impl Format {
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
             Self::Gif => "GIF",
+            Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
         }
     }
 }
 
 impl fmt::Display for Format {
-    /// Writes the usual name: `JPEG`, `PNG`, `WebP`, `BMP`, `TIFF`, `GIF`.
+    /// Writes the usual name: `JPEG`, `PNG`, `WebP`, `BMP`, `TIFF`, `GIF`, `HEIC`, `AVIF`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.name())
     }

@@ -3,7 +3,8 @@
 //! Every byte that reaches this crate may be hostile. [`probe`] reads a file's header without allocating a pixel,
 //! [`EncodedImage`] refuses what the headers declare beyond the [`ImageLimits`] before anything is allocated, the memory of a
 //! decode among them; a decode ends within milliseconds of its [`Interrupt`]; and a fault inside a decoding library comes
-//! back as [`ImagingError::Corrupt`] instead of crossing the border as a panic.
+//! back as [`ImagingError::Corrupt`] instead of crossing the border as a panic. HEIC and AVIF are decoded where the program
+//! brings a [`HeifDecoder`].
 //!
 //! An [`Image`] is always upright, always RGB with eight bits a channel, and always without padding between rows, so
 //! that no later stage has to ask. The operations on it ([`shrink_area`], [`crop_resize_bilinear`],
@@ -28,6 +29,7 @@ mod decode;
 mod error;
 mod flatten;
 mod format;
+mod heif;
 mod image;
 mod interrupt;
 mod limits;
@@ -42,7 +44,9 @@ mod warp;
 pub use averaged::warp_affine_averaged;
 pub use decode::{EncodedImage, decode, rotate};
 pub use error::ImagingError;
+pub use flatten::rgba_over_white;
 pub use format::Format;
+pub use heif::{HeifDecoder, HeifFile};
 pub use image::{Image, pad_to, with_border};
 pub use interrupt::{Interrupt, Interrupted};
 pub use limits::ImageLimits;

@@ -152,7 +152,10 @@ fn data() -> Needed<PathBuf> {
 }
 
 /// Returns the program of this name: what set-up has unpacked, or one on the path.
-fn program(name: &'static str) -> Needed<PathBuf> {
+///
+/// # Errors
+/// The name, where there is none: the reason to skip.
+pub fn program(name: &'static str) -> Needed<PathBuf> {
     let set_up = workspace().join(".setup").join(name).join("usr/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::iter::once(set_up)

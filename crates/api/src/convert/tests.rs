@@ -350,6 +350,10 @@ fn each_fault_as_the_client_sees_it() {
             scans: 43,
         },
         ImagingError::Interrupted,
+        ImagingError::Decoder {
+            format: Format::Heic,
+            reason: "no process can be started".to_owned(),
+        },
         ImagingError::BadBuffer {
             width: 2,
             height: 2,

@@ -12,16 +12,21 @@ mod webp;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use crate::heif::{HeifDecoder, HeifFile};
 use crate::image::CHANNELS;
 use crate::probe::{self, Header, probe};
 use crate::reduced::{FACTORS, Reduced, factor_keeping};
-use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Rotation};
+use crate::{Format, Image, ImageLimits, ImagingError, Interrupt, Orientation, Rotation};
 
 pub use rotate::rotate;
 
 /// Bytes for rows, tables and buffers of the decoding libraries: the share of a decode that does not grow with the image.
 const WORKING_ROWS: u64 = 4 * 1024 * 1024;
+
+/// Bytes for a process that decodes HEIC or AVIF: the program and the libraries, as far as they become its own.
+const HEIF_PROCESS: u64 = 24 * 1024 * 1024;
 
 /// The reason if a decoding library asks for more.
 const MEMORY: &str = "it asks for more memory than its size explains";
@@ -40,7 +45,7 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Image, ImagingError>
 /// A file in memory whose headers were read, once, and are within the limits. No pixel is decoded yet.
 ///
 /// Decoding holds at most [`ImageLimits::max_decode_bytes`] at a time. What a file needs is known from its headers, as
-/// output (three bytes a pixel; of a JPEG that is decoded at a part of its size, of that part), what the format needs
+/// output (three bytes a pixel; of a file that is decoded at a part of its size, of that part), what the format needs
 /// besides, and 4 MiB for rows and tables:
 ///
 /// | format | besides the output |
@@ -51,6 +56,7 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Image, ImagingError>
 /// | BMP | one byte a pixel with 16 or 32 bits a pixel |
 /// | WebP, lossy | 1.5 bytes a pixel; with alpha 3.5, or 8.25 where that is compressed |
 /// | WebP, lossless | 4.75 bytes a pixel; with alpha 1.75; more where its codes take more |
+/// | HEIC, AVIF | 6 bytes a pixel, with alpha 10; twice that with more than eight bits; the file, and 24 MiB |
 /// | WebP, turned by EXIF onto its side, or smaller than its animation | at least the output once more |
 ///
 /// ```
@@ -82,6 +88,7 @@ enum Content<'a> {
     Bmp,
     Tiff(tiff::Tiff<'a>),
     Gif,
+    Heif(HeifFile<'a>, Arc<dyn HeifDecoder>),
 }
 
 impl<'a> EncodedImage<'a> {
@@ -101,12 +108,42 @@ impl<'a> EncodedImage<'a> {
             Format::Png => Content::Png,
             Format::Bmp => Content::Bmp,
             Format::Gif => Content::Gif,
+            Format::Heic | Format::Avif => return Err(header.format.unsupported("it takes a decoder")),
         };
         Ok(Self {
             bytes,
             header,
             max_decode_bytes: limits.max_decode_bytes,
             content,
+        })
+    }
+
+    /// Reads and checks a file's headers as [`open`](Self::open) does; HEIC and AVIF, which that refuses, are decoded by this
+    /// decoder.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_with(
+        bytes: &'a [u8],
+        limits: &ImageLimits,
+        heif: &Arc<dyn HeifDecoder>,
+    ) -> Result<Self, ImagingError> {
+        let Some(brand) = probe::heif_format(bytes) else {
+            return Self::open(bytes, limits);
+        };
+        limits.check_bytes(bytes)?;
+        let file = probe::heif::read(bytes, brand, limits)?;
+        Ok(Self {
+            bytes,
+            header: Header {
+                format: file.format,
+                width: file.width,
+                height: file.height,
+                orientation: Orientation::Upright,
+            },
+            max_decode_bytes: limits.max_decode_bytes,
+            content: Content::Heif(file, Arc::clone(heif)),
         })
     }
 
@@ -145,8 +182,8 @@ impl<'a> EncodedImage<'a> {
     ///
     /// A JPEG file that is at least twice as large is decoded at a half, a quarter or an eighth of its size in either
     /// direction: of each block of 8x8 pixels only the 4x4, 2x2 or 1x1 lowest frequencies are transformed back, which is
-    /// also the right filter for a smaller image. So is one that needs too much memory at a larger size. Files of other
-    /// formats are decoded at their own size.
+    /// also the right filter for a smaller image. So is one that needs too much memory at a larger size; HEIC and AVIF are only
+    /// then. Files of other formats are decoded at their own size.
     ///
     /// # Errors
     ///
@@ -156,12 +193,12 @@ impl<'a> EncodedImage<'a> {
         longest_side: u32,
         interrupt: Interrupt<'_>,
     ) -> Result<Reduced<'static>, ImagingError> {
-        self.decode_at_least(&self.header, longest_side, interrupt)
+        self.decode_at(&self.header, self.factor(longest_side), interrupt)
     }
 
     /// Decodes as [`decode_reduced`](Self::decode_reduced), and turns the upright image by a rotation.
     ///
-    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, WebP) a
+    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, HEIC, AVIF, WebP) a
     /// quarter turn needs twice the output.
     ///
     /// # Errors
@@ -173,33 +210,33 @@ impl<'a> EncodedImage<'a> {
         rotation: Rotation,
         interrupt: Interrupt<'_>,
     ) -> Result<Reduced<'static>, ImagingError> {
-        let header = &self.header;
+        let (header, turned) = (&self.header, self.header.rotated(rotation));
+        let factor = self.factor(longest_side);
         if let Content::Jpeg(_) | Content::Png | Content::Tiff(_) = self.content {
-            return self.decode_at_least(&header.rotated(rotation), longest_side, interrupt);
+            return self.decode_at(&turned, factor, interrupt);
         }
-        let needed = 2 * pixel_bytes(header.width, header.height) + WORKING_ROWS;
+        let (width, height) = (header.width.div_ceil(factor), header.height.div_ceil(factor));
+        let needed = 2 * pixel_bytes(width, height) + WORKING_ROWS;
         if rotation.swaps_sides() && needed > self.max_decode_bytes {
             return Err(header.decode_too_large(needed, self.max_decode_bytes));
         }
-        let image = self.decode(interrupt)?;
-        rotate(Cow::Owned(image), rotation, interrupt).map(Reduced::owned)
+        let image = self.decode_at(header, factor, interrupt)?.into_image();
+        let image = rotate(Cow::Owned(image), rotation, interrupt)?;
+        Ok(Reduced::new(image, &turned, factor))
     }
 
-    fn decode_at_least(
-        &self,
-        header: &Header,
-        longest_side: u32,
-        interrupt: Interrupt<'_>,
-    ) -> Result<Reduced<'static>, ImagingError> {
-        let Content::Jpeg(_) = self.content else {
-            return self.decode_at(header, 1, interrupt);
+    /// The pixels along one of the decoded image: as many as `longest_side` allows, or as the limit on memory asks for.
+    fn factor(&self, longest_side: u32) -> u32 {
+        let wanted = match self.content {
+            Content::Jpeg(_) => factor_keeping(self.header.width.max(self.header.height), longest_side),
+            // Decoding it takes as long at any size: once is enough.
+            Content::Heif(..) => 1,
+            _ => return 1,
         };
-        let wanted = factor_keeping(self.header.width.max(self.header.height), longest_side);
-        let factor = FACTORS
+        FACTORS
             .into_iter()
             .find(|factor| *factor >= wanted && self.needed(*factor) <= self.max_decode_bytes)
-            .unwrap_or(8);
-        self.decode_at(header, factor, interrupt)
+            .unwrap_or(8)
     }
 
     /// Bytes that decoding holds at a time, of so many pixels in either direction each one of the output.
@@ -210,6 +247,9 @@ impl<'a> EncodedImage<'a> {
             Content::WebP(webp) => webp.needed(),
             Content::Bmp => bmp::needed(self.bytes, &self.header),
             Content::Tiff(tiff) => tiff.needed(),
+            Content::Heif(file, _) => {
+                file.pixel_bytes(factor) + file.decoder_bytes() + HEIF_PROCESS + WORKING_ROWS
+            }
         }
     }
 
@@ -235,6 +275,7 @@ impl<'a> EncodedImage<'a> {
             Content::Bmp => bmp::decode(bytes, header, interrupt),
             Content::Tiff(tiff) => tiff.decode(header.orientation, interrupt),
             Content::Gif => gif::decode(bytes, header, interrupt),
+            Content::Heif(file, decoder) => decoder.decode(file, factor, interrupt),
         }))
         .unwrap_or_else(|payload| Err(payload.downcast().map_or_else(|_| fault(), |error| *error)))
         // A decoding library takes an interrupted read for damage.

@@ -1,8 +1,9 @@
 //! Headers of files.
 //!
-//! Each format's header is read here, without an allocation, and not by the decoding libraries: some of those allocate what a
-//! header declares before the limits can be checked.
+//! Each format's header is read here, without an allocation (of HEIC and AVIF: with tables of a bounded number of items), and
+//! not by the decoding libraries: some of those allocate what a header declares before the limits can be checked.
 
+pub(crate) mod heif;
 pub(crate) mod jpeg;
 pub(crate) mod png;
 mod sniff;
@@ -11,6 +12,7 @@ pub(crate) mod vp8;
 pub(crate) mod vp8l;
 pub(crate) mod webp;
 
+pub(crate) use sniff::heif_format;
 pub use sniff::sniff;
 
 use Endian::Little;
@@ -74,7 +76,8 @@ type Declared = ((u32, u32), Orientation);
 ///
 /// # Errors
 ///
-/// Those of [`sniff`]; [`ImagingError::TooManyBytes`] and [`ImagingError::TooLarge`] beyond the limits;
+/// Those of [`sniff`], HEIC and AVIF among them, which [`EncodedImage::open_with`](crate::EncodedImage::open_with) opens;
+/// [`ImagingError::TooManyBytes`] and [`ImagingError::TooLarge`] beyond the limits;
 /// [`ImagingError::Corrupt`] if the header ends early or makes no sense.
 pub fn probe(bytes: &[u8], limits: &ImageLimits) -> Result<Header, ImagingError> {
     limits.check_bytes(bytes)?;
@@ -88,6 +91,8 @@ pub fn probe(bytes: &[u8], limits: &ImageLimits) -> Result<Header, ImagingError>
             (bmp_sides(bytes).ok_or_else(damage)?, Orientation::Upright)
         }
         Format::Tiff => tiff::Directory::of_file(bytes)?.declared()?,
+        // `sniff` refuses them: they take a decoder from outside.
+        Format::Heic | Format::Avif => return Err(sniff::refused(format)),
         Format::Gif => {
             // Of the logical screen.
             let sides = Little.u16(bytes, 6).zip(Little.u16(bytes, 8));

@@ -21,12 +21,13 @@ pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
         _ if is_bmp(bytes) => Format::Bmp,
         _ => {
-            return Err(match foreign(bytes) {
-                Some(format) => ImagingError::Unsupported {
+            return Err(match (heif_format(bytes), foreign(bytes)) {
+                (Some(format), _) => refused(format),
+                (None, Some(format)) => ImagingError::Unsupported {
                     format,
                     reason: ACCEPTED.to_owned(),
                 },
-                None => ImagingError::NotAnImage,
+                (None, None) => ImagingError::NotAnImage,
             });
         }
     };
@@ -34,6 +35,22 @@ pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
 }
 
 const ACCEPTED: &str = "send JPEG, PNG, WebP, BMP, TIFF or GIF";
+
+/// The error of a HEIC or AVIF file where no decoder was brought.
+pub(super) fn refused(format: Format) -> ImagingError {
+    format.unsupported(format!(
+        "{ACCEPTED}; it is decoded where imaging.heif = \"system\""
+    ))
+}
+
+/// Returns whether the signature announces HEIC or AVIF. Which it is, the items of the file say.
+pub(crate) fn heif_format(bytes: &[u8]) -> Option<Format> {
+    match foreign(bytes)? {
+        "HEIC" => Some(Format::Heic),
+        "AVIF" => Some(Format::Avif),
+        _ => None,
+    }
+}
 
 /// Many texts begin with these two letters; the length of the second header has only a few values.
 fn is_bmp(bytes: &[u8]) -> bool {

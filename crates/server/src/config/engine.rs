@@ -136,7 +136,8 @@ impl Config {
             .pack(engine.pack_name())
             .provider(engine.execution())
             .workers(engine.workers())
-            .limits(self.image_limits.into());
+            .limits(self.image_limits.into())
+            .heif(self.imaging.heif.into());
         let passes = engine.chosen_passes().ok().flatten().into_iter();
         builder = passes.fold(builder, EngineBuilder::passes);
         let max_faces = engine.max_faces.into_iter();

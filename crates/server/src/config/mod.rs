@@ -7,6 +7,7 @@ mod database;
 mod engine;
 mod error;
 mod explained;
+mod imaging;
 mod layers;
 mod log;
 mod network;
@@ -32,6 +33,7 @@ pub use database::{AuditConfig, AuditMode, DatabaseConfig};
 pub use engine::{EngineConfig, ReloadConfig};
 pub use error::ConfigError;
 pub use explained::{Explained, ExposedFile, Setting};
+pub use imaging::{Heif, ImagingConfig};
 pub use layers::{Overrides, RenamedSetting};
 pub use log::{LogConfig, LogFormat};
 pub use network::{
@@ -88,6 +90,7 @@ pub struct Config {
     pub api: ApiConfig,
     pub request_limits: RequestLimits,
     pub image_limits: ImageLimits,
+    pub imaging: ImagingConfig,
     pub admission: AdmissionConfig,
     pub connections: ConnectionsConfig,
     pub shutdown: ShutdownConfig,

@@ -10,7 +10,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use likeness_api::{ApiError, ErrorCode, biometric_response, liveness_response};
 use likeness_engine::decision::Profile;
-use likeness_engine::imaging::{self, EncodedImage, probe};
+use likeness_engine::imaging::{EncodedImage, probe};
 use likeness_engine::{Budget, Engine, LivenessOptions, Verification, VerifyOptions};
 use tokio::time::{Instant, timeout_at};
 
@@ -112,7 +112,7 @@ async fn verify(
                 .with_threshold(threshold)
                 .with_quality(*app.default_profile.quality());
             let check = move |engine: &Engine, budget| {
-                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
+                let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine)?;
                 Ok(engine.liveness(&selfie, &options.with_budget(budget))?)
             };
             let check = on_worker(service, held, deadline, context, check).await?;
@@ -184,8 +184,8 @@ pub(super) async fn biometric(
         request.profile = Some(options.profile.name().to_owned());
     }
     let verify = move |engine: &Engine, budget| {
-        let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine.limits())?;
-        let photo = open_image(Field::Image, &photo, sides.image, engine.limits())?;
+        let selfie = open_image(Field::Selfie, &selfie, sides.selfie, engine)?;
+        let photo = open_image(Field::Image, &photo, sides.image, engine)?;
         Ok(engine.verify(&selfie, &photo, &options.with_budget(budget))?)
     };
     let verification = on_worker(service, held, deadline, context, verify).await?;
@@ -243,13 +243,13 @@ fn open_image<'a>(
     field: Field,
     bytes: &'a [u8],
     sides: SideLimits,
-    limits: &imaging::ImageLimits,
+    engine: &Engine,
 ) -> Result<EncodedImage<'a>, ApiError> {
-    let opened = EncodedImage::open(bytes, limits);
+    let opened = engine.open_image(bytes);
     // Of an image with several faults its sides come first.
     let size = match &opened {
         Ok(image) => Some((image.header().width, image.header().height)),
-        Err(_) => probe(bytes, limits)
+        Err(_) => probe(bytes, engine.limits())
             .ok()
             .map(|header| (header.width, header.height)),
     };

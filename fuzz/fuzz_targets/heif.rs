@@ -1,0 +1,3 @@
+#![no_main]
+
+likeness_fuzz::target!(likeness_fuzz::heif::seeds, likeness_fuzz::heif::run);
