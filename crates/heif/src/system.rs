@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use likeness_imaging::{Format, HeifDecoder, HeifFile, ImagingError, Interrupt};
 
-use crate::protocol::Order;
+use crate::protocol::{COMMAND, Order};
 use crate::report::{HeifError, Library};
 
 /// Decodes HEIC and AVIF by the system's libheif, each image in a process of its own.
@@ -18,12 +18,17 @@ pub struct SystemHeif {
 impl SystemHeif {
     /// Starts the process once: it must find the library and be able to confine itself.
     ///
-    /// `program` is one that calls [`serve`] when its first argument is [`COMMAND`](crate::COMMAND), as `likeness` does. `None`: this program.
+    /// `program` is one that calls [`serve`] when its first argument is [`COMMAND`], as `likeness` does. `None`: this program.
     ///
     /// # Errors
     ///
     /// [`HeifError`], by cause.
     pub fn start(program: Option<PathBuf>) -> Result<Self, HeifError> {
+        // A program that forgets to call `serve` would start itself without end.
+        if std::env::args_os().nth(1).is_some_and(|first| first == COMMAND) {
+            let reason = format!("this program does not call `serve` when its first argument is {COMMAND}");
+            return Err(HeifError::Process(reason));
+        }
         // This very file, even if another has taken its name since.
         let program = program.unwrap_or_else(|| "/proc/self/exe".into());
         let library = report(&program)?;
@@ -74,7 +79,7 @@ use crate::linux::{
 
 /// Is the process that decodes one image, read from standard input, to standard output; then the program must end.
 ///
-/// `arguments` are those after [`COMMAND`](crate::COMMAND). A program calls it at its start, before it has threads: it confines this process.
+/// `arguments` are those after [`COMMAND`]. A program calls it at its start, before it has threads: it confines this process.
 #[must_use]
 pub fn serve(arguments: &[String]) -> ExitCode {
     child::serve(arguments)

@@ -28,6 +28,9 @@ type Test = fn(&Path) -> Outcome;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == [COMMAND, FORGETS] {
+        return forgotten();
+    }
     if let [COMMAND, rest @ ..] = arguments
         .iter()
         .map(String::as_str)
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         return serve(&rest.iter().map(ToString::to_string).collect::<Vec<_>>());
     }
     let mut suite = Suite::new();
+    suite.test("a_program_that_does_not_serve_starts_itself_once", forgetful);
     let tests: [(&str, Test); 12] = [
         ("pixels_are_those_of_the_source", pixels),
         ("an_image_beyond_the_memory_is_reduced", reduced),
@@ -595,6 +599,23 @@ fn shutdown(encoder: &Path) -> Outcome {
         .read_to_end(&mut reply)?;
     ensure_eq!(reply.len(), 9 + (WIDTH * HEIGHT * 3) as usize);
     let status = process.wait()?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+/// The argument with which this program does not serve.
+const FORGETS: &str = "--forget";
+
+fn forgotten() -> ExitCode {
+    let said = SystemHeif::start(None).err().map(|error| error.to_string());
+    ExitCode::from(u8::from(
+        !said.is_some_and(|said| said.contains("does not call `serve`")),
+    ))
+}
+
+fn forgetful() -> Outcome {
+    let mut command = Command::new(std::env::current_exe()?);
+    let status = command.args([COMMAND, FORGETS]).status()?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
