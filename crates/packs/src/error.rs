@@ -81,7 +81,7 @@ pub enum PackError {
     NotFetched { pack: String, files: Vec<NotFetched> },
     /// No ONNX Runtime library is pinned for this platform.
     #[error(
-        "no ONNX Runtime library is pinned for {platform}: install version 1.24 or newer, and name its library with \
+        "no ONNX Runtime library is pinned for {platform}; install version 1.24 or newer, and name its library with \
          ORT_DYLIB_PATH=FILE"
     )]
     LibraryNotPinned { platform: String },

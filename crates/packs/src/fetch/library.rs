@@ -197,7 +197,7 @@ mod tests {
         let error = Library::pinned_for("linux (musl)", "x86_64").err().unwrap();
         assert_eq!(
             error.to_string(),
-            "no ONNX Runtime library is pinned for linux (musl) on x86_64: install version 1.24 or newer, and name its \
+            "no ONNX Runtime library is pinned for linux (musl) on x86_64; install version 1.24 or newer, and name its \
              library with ORT_DYLIB_PATH=FILE"
         );
     }
