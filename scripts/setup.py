@@ -126,14 +126,19 @@ def set_up_runtime():
             f"no pinned ONNX Runtime for {key[0]} on {key[1]}: install version 1.24 or newer yourself and set "
             "ORT_DYLIB_PATH to the library"
         )
+    unpack_runtime(key, RUNTIME)
+
+
+def unpack_runtime(key, target):
+    """Makes the folder of the wheel for that system and machine, if it is not there."""
     tag, wheel_sha256, member, library = WHEELS[key]
-    stamp = RUNTIME / "wheel.sha256"
-    if stamp.is_file() and stamp.read_text() == wheel_sha256 and (RUNTIME / library).is_file():
+    stamp = target / "wheel.sha256"
+    if stamp.is_file() and stamp.read_text() == wheel_sha256 and (target / library).is_file():
         say(f"ONNX Runtime {VERSION}: there")
         return
 
-    RUNTIME.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=RUNTIME.parent) as folder:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         folder = Path(folder)
         say(f"ONNX Runtime {VERSION}: downloading the wheel with pip")
         wheel = download_wheel(folder, "onnxruntime", VERSION, wheel_sha256, [tag])
@@ -145,13 +150,13 @@ def set_up_runtime():
         unpacked = folder / "onnxruntime"
         unpacked.mkdir()
         with zipfile.ZipFile(wheel) as archive:
-            for source, target in ((member, library), ("onnxruntime/LICENSE", "LICENSE")):
-                with archive.open(source) as read, open(unpacked / target, "wb") as write:
+            for source, name in ((member, library), ("onnxruntime/LICENSE", "LICENSE")):
+                with archive.open(source) as read, open(unpacked / name, "wb") as write:
                     shutil.copyfileobj(read, write)
         (unpacked / stamp.name).write_text(wheel_sha256)
-        shutil.rmtree(RUNTIME, ignore_errors=True)
-        unpacked.rename(RUNTIME)
-    say(f"ONNX Runtime {VERSION}: unpacked into {RUNTIME.relative_to(ROOT)}")
+        shutil.rmtree(target, ignore_errors=True)
+        unpacked.rename(target)
+    say(f"ONNX Runtime {VERSION}: unpacked into {target.relative_to(ROOT)}")
 
 
 def download_wheel(folder, name, version, sha256, tags, source=()):
