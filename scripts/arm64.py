@@ -12,7 +12,7 @@ decides and checks by signature, and .setup/arm64/packages lists them. Remove th
 by version and SHA-256, as for other machines.
 
 The build is the release profile without debug information, in target/arm64. Nothing here says how fast it is: qemu translates
-instructions, and the golden comparison takes half an hour or more.
+instructions, and the golden comparison takes far longer than on this machine.
 """
 
 import argparse
