@@ -37,7 +37,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
+.PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas test-arm64 package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -91,6 +91,9 @@ test-replicas: setup ## Two replicas behind nginx while one is killed, drained, 
 	@$(PYTHON) scripts/setup.py models --lenient
 	@$(PYTHON) scripts/setup.py images
 	LIKENESS_NEXT_BUILD=$(CURDIR)/target/next/likeness $(CARGO) test $(BUILD) --workspace --test replicas -- --nocapture --test-threads=1
+
+test-arm64: setup build models ## Built for arm64 and run under qemu, on amd64 with Debian 12: agrees with the reference and with this machine
+	@$(PYTHON) scripts/arm64.py
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
 	LIKENESS_FUZZ_INPUTS=$(FUZZ_INPUTS) $(CARGO) test $(BUILD) -p likeness-onnx -p likeness-packs --test fuzz -- --nocapture --test-threads=1

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """The software bill of materials of the binary, ONNX Runtime and the default pack's models: CycloneDX 1.6, JSON.
 
-    sbom.py [FILE]
+    sbom.py [--machine MACHINE] [FILE]
 
 What it says is what Cargo.lock, scripts/setup.py and the manifest of the pack in .setup/pack pin. The same inputs give the same bytes.
+--machine is for a binary that was built for another machine on Linux, such as aarch64.
 """
 
+import argparse
 import json
-import os
+import platform
 import subprocess
 import sys
 import tomllib
@@ -18,12 +20,13 @@ import setup
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def crates():
-    """What is compiled into the binary on this platform: not what only tests and build scripts use."""
+def crates(machine):
+    """What is compiled into the binary for that machine: not what only tests and build scripts use."""
     host = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     (host,) = [line.removeprefix("host: ") for line in host.splitlines() if line.startswith("host: ")]
+    target = host if machine == platform.machine() else f"{machine}-unknown-linux-gnu"
     # Not over the network where all is there already.
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", host]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target]
     metadata = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
@@ -57,8 +60,8 @@ def component(kind, name, version, **more):
     return {"type": kind, "name": name, "version": version, **{key: value for key, value in more.items() if value}}
 
 
-def bill():
-    root, others = crates()
+def bill(machine):
+    root, others = crates(machine)
     known = checksums()
     components = [
         component(
@@ -69,7 +72,7 @@ def bill():
         )
         for package in others
     ]
-    wheel = setup.WHEELS.get((setup.platform.system(), setup.platform.machine()))
+    wheel = setup.WHEELS.get((platform.system(), machine))
     components.append(
         component(
             "library", "onnxruntime", setup.VERSION, licenses=licence("MIT"),
@@ -99,11 +102,14 @@ def bill():
 
 
 def main():
-    text = json.dumps(bill(), indent=1, sort_keys=True) + "\n"
-    if len(sys.argv) > 1:
-        target = Path(sys.argv[1])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machine", default=platform.machine())
+    parser.add_argument("file", nargs="?", type=Path)
+    arguments = parser.parse_args()
+    text = json.dumps(bill(arguments.machine), indent=1, sort_keys=True) + "\n"
+    if arguments.file:
+        arguments.file.parent.mkdir(parents=True, exist_ok=True)
+        arguments.file.write_text(text)
     else:
         sys.stdout.write(text)
 

@@ -117,16 +117,21 @@ def set_up_runtime():
             f"no pinned ONNX Runtime for {key[0]} on {key[1]}: install version 1.24 or newer yourself and set "
             "ORT_DYLIB_PATH to the library"
         )
+    unpack_runtime(key, RUNTIME)
+
+
+def unpack_runtime(key, target):
+    """Makes the folder of the wheel for that system and machine, if it is not there."""
     tag, wheel_sha256, member, library = WHEELS[key]
-    stamp = RUNTIME / "wheel.sha256"
+    stamp = target / "wheel.sha256"
     members = {member: library} | {f"onnxruntime/{name}": name for name in NOTICES}
-    is_there = all((RUNTIME / name).is_file() for name in members.values())
+    is_there = all((target / name).is_file() for name in members.values())
     if stamp.is_file() and stamp.read_text() == wheel_sha256 and is_there:
         say(f"ONNX Runtime {VERSION}: there")
         return
 
-    RUNTIME.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=RUNTIME.parent) as folder:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         folder = Path(folder)
         say(f"ONNX Runtime {VERSION}: downloading the wheel with pip")
         wheel = download_wheel(folder, "onnxruntime", VERSION, wheel_sha256, [tag])
@@ -138,13 +143,13 @@ def set_up_runtime():
         unpacked = folder / "onnxruntime"
         unpacked.mkdir()
         with zipfile.ZipFile(wheel) as archive:
-            for source, target in members.items():
-                with archive.open(source) as read, open(unpacked / target, "wb") as write:
+            for source, name in members.items():
+                with archive.open(source) as read, open(unpacked / name, "wb") as write:
                     shutil.copyfileobj(read, write)
         (unpacked / stamp.name).write_text(wheel_sha256)
-        shutil.rmtree(RUNTIME, ignore_errors=True)
-        unpacked.rename(RUNTIME)
-    say(f"ONNX Runtime {VERSION}: unpacked into {RUNTIME.relative_to(ROOT)}")
+        shutil.rmtree(target, ignore_errors=True)
+        unpacked.rename(target)
+    say(f"ONNX Runtime {VERSION}: unpacked into {target.relative_to(ROOT)}")
 
 
 def download_wheel(folder, name, version, sha256, tags, source=()):

@@ -264,7 +264,20 @@ fn processor_features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn processor_features() -> Vec<(&'static str, bool)> {
+    use std::arch::is_aarch64_feature_detected as has;
+    vec![
+        ("neon", has!("neon")),
+        ("fp16", has!("fp16")),
+        ("dotprod", has!("dotprod")),
+        ("i8mm", has!("i8mm")),
+        ("bf16", has!("bf16")),
+        ("sve", has!("sve")),
+    ]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn processor_features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
