@@ -67,7 +67,7 @@ def build(source):
 
 def licences():
     """The texts of the licences of all crates in the binary, each text once."""
-    _, packages = sbom.crates()
+    _, packages = sbom.crates(setup.platform.machine())
     texts, without = {}, []
     for package in packages:
         # Those of the workspace are under its own.
