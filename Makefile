@@ -78,13 +78,13 @@ test-openvino: setup setup-openvino build models ## What is computed with OpenVI
 test-embed: setup ## The guide for embedders (docs/embed.md) in an empty crate outside of the workspace, built and run
 	$(CARGO) test $(BUILD) --test embed
 
-package: ## The published crates as archives in target/package; PACKAGE_ARGUMENTS= has each built from its archive, too
+package: ## The published crates as archives in target/package; PACKAGE_ARGUMENTS= also builds each from its archive
 	$(CARGO) package --locked --target-dir target --workspace --exclude likeness-tools --exclude likeness-testing $(PACKAGE_ARGUMENTS)
 
-test-replicas: setup ## Two replicas behind nginx while one is killed, drained, upgraded to a build with another migration; prints what was lost
+test-replicas: setup ## Kills, drains and upgrades one of two replicas behind nginx, to a build with another migration; prints what was lost
 	@$(PYTHON) scripts/setup.py programs
-	@# The build that one is upgraded to; no release is built with this feature.
-	@# Both as the suite is built: only what has the feature is built twice.
+	@# The build that one replica is upgraded to; no release is built with this feature.
+	@# Both builds take the suite's options, so that only crates with the feature are built twice.
 	$(CARGO) test $(BUILD) --workspace --no-run --test replicas --features likeness-storage/next-migration
 	@mkdir -p target/next && cp $(LIKENESS) target/next/likeness
 	$(CARGO) test $(BUILD) --workspace --no-run --test replicas
@@ -92,7 +92,7 @@ test-replicas: setup ## Two replicas behind nginx while one is killed, drained, 
 	@$(PYTHON) scripts/setup.py images
 	LIKENESS_NEXT_BUILD=$(CURDIR)/target/next/likeness $(CARGO) test $(BUILD) --workspace --test replicas -- --nocapture --test-threads=1
 
-test-arm64: setup build models ## Built for arm64 and run under qemu, on amd64 with Debian 12: agrees with the reference and with this machine
+test-arm64: setup build models ## Builds for arm64 and runs it under qemu, on amd64 with Debian 12; compares with the reference and with this machine
 	@$(PYTHON) scripts/arm64.py
 
 fuzz: ## FUZZ_INPUTS (a million) mutated model files for each of their readers; not coverage-guided
@@ -177,10 +177,10 @@ wheel: setup build models ## The Python wheel of bindings/python into target/whe
 	@$(PYTHON) scripts/setup.py images
 	@$(PYTHON) scripts/wheel.py
 
-release: setup ## The archive of a release into .out/release, the same bytes wherever it is built
+release: setup ## The archive of a release into .out/release, reproducible: the same bytes in any folder
 	@$(PYTHON) scripts/release.py
 
-check-release: setup build models ## What a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (an hour or two)
+check-release: setup build models ## The checks that a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (an hour or two)
 	@$(PYTHON) scripts/setup.py models --lenient
 	@$(PYTHON) scripts/setup.py images
 	@$(PYTHON) scripts/setup.py programs
@@ -222,7 +222,7 @@ reload-memory: setup build models ## What the service holds after its models wer
 bench-reference: setup build models ## Likeness and the plain Python reference, alternately in the same minute
 	@$(PYTHON) scripts/bench_reference.py
 
-bench-regress: setup build models ## This program and that of BASE (the last release, else the commit before), in turn; fails on more than 5 %
+bench-regress: setup build models ## This program and that of BASE (the last release, else the commit before), alternately; fails if over 5 % slower
 	@$(PYTHON) scripts/setup.py images
 	@$(PYTHON) scripts/bench_regress.py $(if $(BASE),--base $(BASE))
 

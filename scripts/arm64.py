@@ -8,7 +8,7 @@ It needs what `make setup build models` leaves, cargo and gcc. The rest comes fr
 .setup/arm64 (1 GB) and not installed: from Debian 12 the cross compiler with its C library, so that the binary runs there; from
 its backports qemu 10, since qemu 7.2 crashes in ONNX Runtime; from Debian 13 a Rust compiler with the standard library of both
 machines, which starts with that Debian's own C library. Debian publishes one version of each at a time: which one it is, apt
-decides and checks by signature, and .setup/arm64/packages lists them. Remove that file to fetch newer ones. ONNX Runtime is pinned
+decides and checks by signature, and .setup/arm64/packages lists the packages. Remove that file to fetch newer ones. ONNX Runtime is pinned
 by version and SHA-256, as for other machines.
 
 The build is the release profile without debug information, in target/arm64. Nothing here says how fast it is: qemu translates
@@ -67,7 +67,7 @@ def check_machine():
 
 
 class Apt:
-    """Debian's packages of other suites and machines, with lists of its own, from where this machine has its own from."""
+    """Fetches packages of other Debian suites and architectures from this machine's mirror, with package lists of its own."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -101,7 +101,7 @@ class Apt:
             fail(f"apt-get {' '.join(arguments)}: {done.stdout.strip()}")
 
     def download(self, suite, names, goes_on=lambda name: False):
-        """A folder with these packages and with those that they depend on, as far as that goes on to them."""
+        """Returns a folder with these packages and their dependencies, followed where `goes_on` accepts the name."""
         folder = self.folder / suite
         folder.mkdir()
         known = set()
@@ -120,7 +120,7 @@ def unpack(packages, target):
 
 
 def is_of_cross_compiler(name):
-    """The other libraries that it needs are those of this machine's own gcc."""
+    """Whether the package belongs to the cross compiler; the other libraries that it needs come with this machine's gcc."""
     return any(part in name for part in ("aarch64-linux-gnu", "arm64-cross", "binutils"))
 
 
@@ -150,7 +150,7 @@ def set_up_packages():
 
 
 def set_up_programs():
-    """Scripts that start the compilers with the libraries that they are linked to."""
+    """Writes scripts that start the compilers with the libraries that they are linked to."""
     rust, cross = PLACE / "rust" / "usr", PLACE / "cross"
     libraries = "lib/x86_64-linux-gnu"
     loader = f"{rust}/lib64/ld-linux-x86-64.so.2 --library-path {rust}/{libraries}"
@@ -178,7 +178,7 @@ def check_compiler():
 
 
 def environment():
-    """For cargo and what it runs."""
+    """Returns the environment of cargo and of what it runs."""
     programs, target = PLACE / "bin", TARGET.replace("-", "_")
     cargo = f"CARGO_TARGET_{target.upper()}"
     added = {
@@ -199,7 +199,7 @@ def cargo(*arguments, **more):
 
 
 def likeness(*arguments, binary=BINARY, emulator=QEMU, processor="max", **more):
-    """What the program prints, and how it ends; under qemu unless told otherwise."""
+    """Runs the program, by default under qemu; returns its output and exit status."""
     command = [*emulator, binary, *arguments]
     settings = environment() | {"QEMU_CPU": processor} if emulator else os.environ
     return subprocess.run(command, cwd=ROOT, env=settings | more, stdout=subprocess.PIPE, text=True)
@@ -221,7 +221,7 @@ def images():
 
 
 def numbers(value, path=()):
-    """The numbers of a JSON document, by where they are."""
+    """Returns the numbers of a JSON document by their paths."""
     if isinstance(value, dict):
         return {place: number for key in value for place, number in numbers(value[key], (*path, key)).items()}
     if isinstance(value, list):
@@ -230,7 +230,7 @@ def numbers(value, path=()):
 
 
 def check_verification(processor):
-    """Confidences within the tolerance of this machine's own binary, places within a pixel's hundredth, the rest the same."""
+    """Checks that confidences are within the tolerance of this machine's own binary, and all other numbers within 0.01."""
     command = ["verify", "--json", *(["--pack", setup.served_pack()] if setup.served_pack() else []), *images()]
     here = likeness(*command, binary=rootfs.Build().binary, emulator=())
     there = likeness(*command, processor=processor)
@@ -249,7 +249,7 @@ def check_verification(processor):
 
 
 def check_tree():
-    """The image's file tree, in which the binary finds its library by itself."""
+    """Checks the image's file tree, in which the binary finds its library by itself."""
     root = ROOT / ".out" / "rootfs-arm64"
     shutil.rmtree(root, ignore_errors=True)
     rootfs.assemble(root, rootfs.Build(BINARY, LIBRARY, "aarch64", QEMU, str(PLACE / "bin" / "strip")))
@@ -261,7 +261,7 @@ def check_tree():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build-only", action="store_true", help="run nothing of it")
+    parser.add_argument("--build-only", action="store_true", help="build, and run nothing")
     arguments = parser.parse_args()
     check_machine()
     set_up_packages()

@@ -3,10 +3,10 @@
 
     bench_regress.py [--base COMMIT] [--rounds N]
 
-The base (default: the last tag of a release, else the commit before) is built apart, in .out/bench-regress. Both verify the same two
+The base (default: the last tag of a release, else the commit before) is built separately, in .out/bench-regress. Both verify the same two
 images, with the same models and ONNX Runtime: their instructions are counted by callgrind (Debian: valgrind), where other
-work on the machine does not count, and their times are measured in turn, N times (default 15), as the ratio of medians. The processor time of
-a process includes opening the models.
+work on the machine does not count, and their times are measured alternately, N times (default 15), as the ratio of medians. The
+processor time of a process includes opening the models.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from helm_python.chart import lint as helm_lint
 # The release and its namespace: with this name the objects are named as those for kustomize.
 NAME = "likeness"
 SEVERITIES = ["unknown", "info", "warning", "error"]
-# What Helm's objects have besides: whose release they are of, and by which configuration their pods were made.
+# What the chart's objects have besides: the release they belong to, and the checksum of their configuration.
 OF_HELM = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart", "checksum/config"}
 
 
@@ -52,7 +52,7 @@ def compare(chart, kustomization, monitoring):
     made = rendered(chart, {"monitoring": {"podMonitor": True}})
     ours = objects(text for name, text in made.items() if name.endswith(".yaml"))
     theirs = objects([*kustomized(kustomization), *kustomized(monitoring)])
-    # Not Helm's to make; and the number of pods is the autoscaler's.
+    # The chart creates no namespace; and the autoscaler sets the number of pods.
     theirs.pop(("Namespace", NAME))
     theirs["Deployment", NAME]["spec"].pop("replicas")
     for key in sorted(ours.keys() | theirs.keys()):
@@ -78,7 +78,7 @@ def objects(texts):
 
 
 def plain(value):
-    """Without what Helm adds, and without labels and namespaces of whole objects, which kustomize adds or nobody asks for."""
+    """Drops what Helm adds, and labels and namespaces of whole objects, which kustomize adds."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     if not isinstance(value, dict):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs what a release must pass and a change need not (`.ci/run` has that): each feature by itself, crates as archives, the guide for
+"""Runs the checks that a release must pass beyond those of every change (`.ci/run`): each feature by itself, crates as archives, the guide for
 embedders, the wheel, several replicas, a fresh machine, long fuzzing, and the release built twice.
 
     check_release.py [CHECK ...]
 
-All checks run, whatever fails; their output is in .out/check-release, one file each, with a summary that is printed last.
+All checks run, whatever fails. The output of each is in a file in .out/check-release, beside summary.txt.
 """
 
 import os

@@ -7,8 +7,8 @@ import sys
 
 
 def install(programs, say, otherwise):
-    """Installs the packages of programs that are not on the path: `programs` has the package of each by its name. Ends the
-    program, with what to do otherwise, where that fails."""
+    """Installs the packages of programs that are not on the path: `programs` maps names of programs to packages. Where that
+    fails, ends the program and says what to do instead (`otherwise`)."""
     missing = [package for program, package in programs.items() if not shutil.which(program)]
     if not missing:
         return

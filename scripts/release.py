@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Builds the release of this commit into .out/release: an archive with binary, ONNX Runtime, licences, completions, man pages, systemd unit,
-documentation and bill of materials, and its SHA-256. Models are not in it: `likeness models pull` brings them.
+documentation and bill of materials, and its SHA-256. Models are not in it: `likeness models pull` fetches them.
 
     release.py [--check]
 
-The binary is built apart, into target/dist, with no path of this machine in it. The same commit, toolchain and C compiler give the same
+The binary is built separately, into target/dist, and contains no path of this machine. The same commit, toolchain and C compiler give the same
 bytes; --check builds a second time, from a copy of the commit in another folder, and compares.
 """
 
@@ -40,7 +40,7 @@ def output(*command, cwd=ROOT):
 
 
 def build(source):
-    """The binary of the sources in a folder, stripped."""
+    """Builds the sources in a folder and returns the stripped binary."""
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     # The folder of the build is within that of the sources.
     prefixes = {home: "/cargo", output("rustc", "--print", "sysroot", cwd=source): "/rust", source: "/likeness"}
@@ -88,7 +88,7 @@ def licences():
 
 
 def contents(binary, program):
-    """Each file's path below the archive's folder, with its bytes and whether it is a program."""
+    """Returns the files by path below the archive's folder: their bytes, and whether each is a program."""
     files = {"bin/likeness": (binary, True)}
 
     def add(path, data):
@@ -124,7 +124,7 @@ def contents(binary, program):
 
 
 def write_archive(target, name, files):
-    """In the order of the names, of nobody, at the time of the commit."""
+    """Writes the entries sorted by name, without owners, with the time of the commit."""
     time = int(os.environ.get("SOURCE_DATE_EPOCH") or output("git", "log", "-1", "--format=%ct"))
     with target.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
         with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:

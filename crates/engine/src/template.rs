@@ -10,7 +10,7 @@ use crate::options::{Budget, EnrolOptions, Input, VerifyOptions};
 use crate::result::{Enrolment, TemplateVerification, Timings};
 use crate::workers::{Worker, inference, timed};
 
-/// The face of a template in a decision: there is one, and only whether there is counts.
+/// The area of the template's face in a decision. Any value serves: only the number of faces counts.
 const ENROLLED_FACE: [f32; 1] = [1.0];
 
 impl Engine {
@@ -49,7 +49,7 @@ impl Engine {
         })
     }
 
-    /// Verifies a selfie against the template of an enrolled photo: is it a live person, and the person of the template?
+    /// Verifies that a selfie shows a live person, the one of the template of an enrolled photo.
     ///
     /// The decision is that of [`verify`](Self::verify) without findings about the photo, which are those of its
     /// [enrolment](Self::enrol), and without [`SAME_IMAGE`](decision::Code::SameImage).
@@ -138,7 +138,7 @@ impl Engine {
             return Err(EngineError::Inference("there is nothing to compare".into()));
         };
         let level = self.level(probe).map_err(inference)?;
-        // Whoever made the template may have given it any digest.
+        // A forged template may have any digest.
         let measured = self.measure((probe, level), template.embedding());
         measured.map_err(|error| TemplateError::Invalid(error.to_string()).into())
     }

@@ -2,12 +2,13 @@
 //!
 //! libheif and its codecs are C and C++ over hostile input. They are never loaded into the program that serves: [`SystemHeif`]
 //! starts the program once more for each image, with an empty environment, and [`serve`] in that process loads the library,
-//! gives up files, network and other processes, limits its memory, and decodes. A crash, a loop or worse costs one image.
+//! gives up files, network and other processes, limits its memory, and decodes. A crash, an endless loop or an exploit affects one
+//! image only.
 //!
-//! The boxes of the file were read before, by `likeness-imaging`: what they declare is within the limits, and the process
-//! must return exactly the size that they declare.
+//! `likeness-imaging` has read the boxes of the file before: what they declare is within the limits, and the process must
+//! return exactly the size that they declare.
 //!
-//! Linux on x86-64 and arm64 alone: elsewhere [`SystemHeif::start`] fails.
+//! Linux on x86-64 and arm64 only: elsewhere [`SystemHeif::start`] fails.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod linux {

@@ -1,4 +1,4 @@
-//! What the program and the process say to each other: numbers with the low byte first.
+//! The protocol between the program and the process: little-endian numbers.
 //!
 //! The program sends an order and the file, the process a reply: a status and two numbers, then pixels or a message.
 

@@ -1,4 +1,4 @@
-//! What the program sees of the process.
+//! The decoder as the program uses it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,9 +16,9 @@ pub struct SystemHeif {
 }
 
 impl SystemHeif {
-    /// Starts the process once: it must find the library and be able to confine itself.
+    /// Returns the decoder, after it has started the process once: that must find the library and be able to confine itself.
     ///
-    /// `program` is one that calls [`serve`] when its first argument is [`COMMAND`], as `likeness` does. `None`: this program.
+    /// `program` must call [`serve`] when its first argument is [`COMMAND`], as `likeness` does. `None`: this program.
     ///
     /// # Errors
     ///
@@ -77,9 +77,9 @@ use crate::linux::{
     process::{decode, report},
 };
 
-/// Is the process that decodes one image, read from standard input, to standard output; then the program must end.
+/// Decodes one image from standard input to standard output, as the confined process. The program must end afterwards.
 ///
-/// `arguments` are those after [`COMMAND`]. A program calls it at its start, before it has threads: it confines this process.
+/// `arguments` are those after [`COMMAND`]. Call it at the program's start, before there are threads: it confines this process.
 #[must_use]
 pub fn serve(arguments: &[String]) -> ExitCode {
     child::serve(arguments)

@@ -21,7 +21,7 @@ pub struct HeifFile<'a> {
     pub longest_side: u32,
     /// Bytes of the planes that are decoded.
     pub(crate) planes: u64,
-    /// Bytes that the conversion of the planes to RGB takes.
+    /// Bytes that converting the planes to RGB takes.
     pub(crate) conversion: u64,
 }
 
@@ -36,14 +36,14 @@ impl HeifFile<'_> {
         self.planes.max(self.conversion) + self.bytes.len() as u64
     }
 
-    /// Returns the sides of the image that the decoder returns, of so many pixels in either direction each one. The last pixel of
-    /// a row or a column may stand for fewer than the others.
+    /// Returns width and height of the image that the decoder returns, in which a pixel stands for `factor` pixels in either
+    /// direction. The last pixel of a row or a column may stand for fewer.
     #[must_use]
     pub fn reduced_size(&self, factor: u32) -> (u32, u32) {
         (self.width.div_ceil(factor), self.height.div_ceil(factor))
     }
 
-    /// Returns the length in bytes of the pixels of that image.
+    /// Returns the bytes of the pixels that the decoder returns for this `factor`.
     #[must_use]
     pub fn pixel_bytes(&self, factor: u32) -> u64 {
         let (width, height) = self.reduced_size(factor);
@@ -65,11 +65,11 @@ impl fmt::Debug for HeifFile<'_> {
 
 /// Decodes HEIC and AVIF files.
 ///
-/// This crate reads their boxes, and leaves the rest to such a decoder: the codecs are libraries in C over hostile input, to be
-/// run apart from the program.
+/// This crate reads their boxes, and leaves the rest to such a decoder: the codecs are C libraries that read hostile input, and
+/// must run in another process.
 pub trait HeifDecoder: fmt::Debug + Send + Sync {
     /// Returns the upright primary image: [`HeifFile::pixel_bytes`] bytes of RGB with eight bits a channel, alpha laid over
-    /// white. Each pixel is the mean of as many in either direction as `factor` says: 1, 2, 4 or 8. EXIF orientation must not be
+    /// white. Each pixel is the mean of `factor` pixels in either direction: 1, 2, 4 or 8. EXIF orientation must not be
     /// applied: in these formats `irot` and `imir` take its place.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ struct Change {
     sql: &'static str,
 }
 
-/// Every migration, by ascending number. Programs up to number 6 start with no newer tables, whatever those need.
+/// Every migration, by ascending number. Programs built before migrations had `needs` start with no newer tables at all.
 const MIGRATIONS: &[Change] = &[
     change(1, "apps", 1, include_str!("../migrations/0001_apps.sql")),
     change(2, "usage", 2, include_str!("../migrations/0002_usage.sql")),

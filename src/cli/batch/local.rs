@@ -43,7 +43,7 @@ impl Local {
         let options = VerifyOptions::default()
             .with_profile(profile)
             .with_photo_multiface(self.multiface);
-        // One image that the program cannot bear does not end the others, as in the service.
+        // A panic for one image does not end the batch, as it does not end the service.
         let verified = catch_unwind(AssertUnwindSafe(|| self.engine.verify(&selfie, &photo, &options)));
         let verification = match verified {
             Ok(Ok(verification)) => verification,

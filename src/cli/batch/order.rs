@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::cli::Failure;
 
-/// Results that may wait for an earlier one, for each thread. More would be lost when the process is killed.
+/// Results that may wait for an earlier one, for each thread. They are lost when the process is killed.
 const WAITING: u64 = 16;
 
 struct State<I, W, T> {

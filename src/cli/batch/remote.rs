@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest wait for one pair that the service may ask for. A day's quota that is used up ends the run instead.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// Wait that begins to be reported.
+/// Shortest wait that is reported.
 const REPORTED_WAIT: Duration = Duration::from_secs(5);
 
 /// First pause between two attempts, which is doubled each time, and the longest.
@@ -123,7 +123,7 @@ impl Remote {
         })
     }
 
-    /// Returns what the service says of itself; `None` where a proxy keeps that to itself.
+    /// Returns the service's `/info`; `None` where a proxy hides it.
     pub(crate) fn info(&self) -> Result<Option<Info>, Failure> {
         let url = format!("{}/info", self.url);
         let response = self.agent.get(&url).call();
@@ -168,7 +168,7 @@ impl Remote {
                 }
                 Reply::Retry(most, _, Some(judged)) if attempts >= most => return Ok(judged),
                 Reply::Retry(most, reason, None) if attempts >= most => {
-                    // Where the service is alive, it is this pair that it does not bear.
+                    // The service is alive, so this pair is at fault.
                     return if self.is_alive() {
                         Ok(Judged::refused("NO_RESPONSE", reason))
                     } else {
@@ -261,7 +261,7 @@ impl Remote {
     }
 }
 
-/// What a service says of itself at `/info`, as far as scores depend on it.
+/// The part of a service's `/info` that scores depend on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Info {
     pub(crate) version: String,

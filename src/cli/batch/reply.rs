@@ -12,18 +12,18 @@ use super::results::{Decided, Judged};
 /// Attempts without a response: with doubled pauses about a minute, in which a service restarts.
 pub(crate) const CONNECTION_ATTEMPTS: u32 = 8;
 
-/// Attempts at what the service fails at: enough for a passing fault.
+/// Attempts at a request that fails in the service: enough for a transient fault.
 const SERVER_ATTEMPTS: u32 = 3;
 
 /// Most bytes of a response that are read.
 const MAX_RESPONSE_BYTES: u64 = 1024 * 1024;
 
-/// What comes of a request.
+/// What a batch does after a response, or without one.
 pub(crate) enum Reply {
     Judged(Judged),
     /// The service asks to wait.
     Wait(Duration, String),
-    /// To try again, so many times in all; then this is the result, or none.
+    /// Retry, up to this number of attempts; if all fail, this is the result, if any.
     Retry(u32, String, Option<Judged>),
     /// No further request makes sense.
     Stop(String),

@@ -30,10 +30,10 @@ const COLUMNS: [&str; 12] = [
 /// Most bytes of a line that is read: a row of the list, quoted, with a message.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
-/// Most characters of a text that the list has not.
+/// Most characters of a text that is not from the list.
 const MAX_TEXT: usize = 1_000;
 
-/// Most different codes that are counted apart; a service may invent any.
+/// Most different codes that are counted: a service may return any.
 const MAX_CODES: usize = 64;
 
 /// The result of a pair.

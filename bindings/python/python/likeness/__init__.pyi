@@ -120,12 +120,12 @@ class Engine:
         multiface: bool = False,
         timeout: Optional[float] = None,
     ) -> Verification:
-        """Is the selfie a live person, and the person in the photo? `multiface`: match the best of all faces in the photo."""
+        """Verifies a selfie against a photo, liveness included. `multiface`: match the best of all faces in the photo."""
 
     def liveness(
         self, selfie: _Image, *, threshold: Optional[float] = None, timeout: Optional[float] = None
     ) -> Liveness:
-        """Is the selfie a live person?"""
+        """Checks whether a selfie shows a live person."""
 
     def embed(
         self, image: _Image, *, all_faces: bool = False, timeout: Optional[float] = None

@@ -1,4 +1,4 @@
-"""Where ONNX Runtime's library is."""
+"""Finds the ONNX Runtime library."""
 
 import importlib.util
 import os
@@ -7,7 +7,7 @@ from typing import Optional
 
 
 def find() -> Optional[Path]:
-    """Returns that of the `onnxruntime` package, or None where `ORT_DYLIB_PATH` names one or there is no such package."""
+    """Returns the library of the `onnxruntime` package, or None where `ORT_DYLIB_PATH` names one or there is no such package."""
     if os.environ.get("ORT_DYLIB_PATH"):
         return None
     package = importlib.util.find_spec("onnxruntime")

@@ -32,7 +32,7 @@ pub(crate) fn serve(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Says which library there is, and that the process can be confined.
+/// Reports the library, and that the process can be confined.
 fn report() -> io::Result<()> {
     let library = match prepare() {
         Ok(library) => library,

@@ -1,4 +1,4 @@
-//! What the process may still do once the library is loaded.
+//! Limits the process once the library is loaded.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -76,7 +76,7 @@ fn addresses() -> Result<u64, Fault> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
-/// The flags of `clone3` are in memory, where no filter sees them: it is as if the kernel did not have it.
+/// The flags of `clone3` are in memory, where no filter sees them: it fails as if the kernel did not have it.
 fn without_clone3() -> Result<BpfProgram, Fault> {
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);

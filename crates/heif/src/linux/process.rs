@@ -1,4 +1,4 @@
-//! The process from outside: started, fed, listened to, and ended.
+//! The process from outside: its start, its input and output, and its end.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -55,7 +55,7 @@ impl From<Interrupted> for Fault {
     }
 }
 
-/// Asks the process which library it has.
+/// Returns the library that the process reports.
 pub(crate) fn report(program: &Path) -> Result<Library, HeifError> {
     let named = |reason: String| HeifError::Process(format!("{}: {reason}", program.display()));
     let mut process =
@@ -86,7 +86,7 @@ pub(crate) fn report(program: &Path) -> Result<Library, HeifError> {
     }
 }
 
-/// Has a process decode a file.
+/// Decodes a file in a process.
 pub(crate) fn decode(
     program: &Path,
     file: &HeifFile<'_>,

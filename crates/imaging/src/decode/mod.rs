@@ -118,8 +118,8 @@ impl<'a> EncodedImage<'a> {
         })
     }
 
-    /// Reads and checks a file's headers as [`open`](Self::open) does; HEIC and AVIF, which that refuses, are decoded by this
-    /// decoder.
+    /// Reads and checks a file's headers as [`open`](Self::open) does. HEIC and AVIF, which `open` rejects, are decoded by the
+    /// decoder `heif`.
     ///
     /// # Errors
     ///
@@ -182,8 +182,8 @@ impl<'a> EncodedImage<'a> {
     ///
     /// A JPEG file that is at least twice as large is decoded at a half, a quarter or an eighth of its size in either
     /// direction: of each block of 8x8 pixels only the 4x4, 2x2 or 1x1 lowest frequencies are transformed back, which is
-    /// also the right filter for a smaller image. So is one that needs too much memory at a larger size; HEIC and AVIF are only
-    /// then. Files of other formats are decoded at their own size.
+    /// also the right filter for a smaller image. So is one that needs too much memory at a larger size; HEIC and AVIF are
+    /// reduced for the latter reason only. Files of other formats are decoded at their own size.
     ///
     /// # Errors
     ///
@@ -198,8 +198,8 @@ impl<'a> EncodedImage<'a> {
 
     /// Decodes as [`decode_reduced`](Self::decode_reduced), and turns the upright image by a rotation.
     ///
-    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, HEIC, AVIF, WebP) a
-    /// quarter turn needs twice the output.
+    /// Where the format allows it, rows are decoded to where they belong in the turned image. Of the others (BMP, GIF, HEIC,
+    /// AVIF, WebP) a quarter turn needs twice the output.
     ///
     /// # Errors
     ///
@@ -225,11 +225,11 @@ impl<'a> EncodedImage<'a> {
         Ok(Reduced::new(image, &turned, factor))
     }
 
-    /// The pixels along one of the decoded image: as many as `longest_side` allows, or as the limit on memory asks for.
+    /// Returns the factor of the reduction: the one that `longest_side` allows, or a larger one where the memory limit requires it.
     fn factor(&self, longest_side: u32) -> u32 {
         let wanted = match self.content {
             Content::Jpeg(_) => factor_keeping(self.header.width.max(self.header.height), longest_side),
-            // Decoding it takes as long at any size: once is enough.
+            // Decoding takes as long at any size, so a reduction for speed gains nothing.
             Content::Heif(..) => 1,
             _ => return 1,
         };

@@ -107,7 +107,7 @@ pub struct Pulled {
 impl Pull {
     /// Fetches the ONNX Runtime library for this platform, the one that `make setup` installs, into a folder, and returns its
     /// path. The user's pip gets it, out of a wheel that is pinned by version and SHA-256; the licence comes with it. A
-    /// library that is there already and right costs no request and no write.
+    /// library that is present with the right checksum costs no request and no write.
     ///
     /// # Errors
     /// [`PackError::LibraryNotPinned`], [`PackError::LibraryNotFetched`], or a folder that cannot be written.

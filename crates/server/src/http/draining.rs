@@ -7,8 +7,8 @@ use tokio::sync::watch;
 pub(crate) enum Stage {
     /// There is none.
     Serving,
-    /// Connections go on, and each is closed after its next response, which announces that: a proxy takes another connection
-    /// for the request after that.
+    /// Connections stay open, and each is closed after its next response, which announces the close, so that a proxy takes
+    /// another connection for the next request.
     Announcing,
     /// Connections are closed as soon as no request is in flight on them.
     Closing,
@@ -29,7 +29,7 @@ impl Draining {
     /// Returns a watcher for a new connection.
     pub(crate) fn watcher(&self) -> Watcher {
         let mut watcher = self.0.subscribe();
-        // What is so already is news to a new connection.
+        // A new connection must see the current stage as a change.
         watcher.mark_changed();
         watcher
     }

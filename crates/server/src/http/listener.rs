@@ -100,7 +100,7 @@ impl Listener {
         }
     }
 
-    /// Serves what the system has accepted for this socket, before that is closed: it would reset these connections, and the
+    /// Serves the connections that the system has accepted for this socket. Closing the socket would reset them, with the
     /// requests that their clients have sent.
     #[cfg(unix)]
     pub(crate) fn serve_waiting(&self, tasks: &mut JoinSet<()>, draining: &Draining) {
