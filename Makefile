@@ -40,7 +40,7 @@ export ORT_DISABLE_TELEMETRY := 1
 .PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas test-arm64 package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080), with the console on ADMIN_LISTEN, until Ctrl-C
 	@if [ -z "$$LIKENESS_CONSOLE_TOKEN" ]; then \

@@ -65,7 +65,7 @@ STAND_IN = "registry-1"
 PINNED = tomllib.loads((ROOT / "crates/packs/onnxruntime.toml").read_text())
 VERSION = PINNED["version"]
 # Of the wheel: go wherever its library goes.
-NOTICES = ("LICENSE", "ThirdPartyNotices.txt")
+NOTICES = {name.rpartition("/")[2]: name for name in PINNED["notices"]}
 # As Python names the platforms.
 SYSTEMS = {"linux": "Linux", "macos": "Darwin", "windows": "Windows"}
 MACHINES = {("macos", "aarch64"): "arm64", ("windows", "x86_64"): "AMD64"}
@@ -124,7 +124,7 @@ def unpack_runtime(key, target):
     """Makes the folder of the wheel for that system and machine, if it is not there."""
     tag, wheel_sha256, member, library = WHEELS[key]
     stamp = target / "wheel.sha256"
-    members = {member: library} | {f"onnxruntime/{name}": name for name in NOTICES}
+    members = {member: library} | {path: name for name, path in NOTICES.items()}
     is_there = all((target / name).is_file() for name in members.values())
     if stamp.is_file() and stamp.read_text() == wheel_sha256 and is_there:
         say(f"ONNX Runtime {VERSION}: there")

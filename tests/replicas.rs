@@ -161,7 +161,7 @@ fn upgraded(postgres: &Postgres, nginx: &Path, next: &Path) -> Outcome {
             .server()?
             .log
             .wait_for("that the tables are newer", |line| {
-                line.contains("the tables are newer than this program, and suit it")
+                line.contains("the database has newer tables, which this program can use")
             })?;
         cluster.replicas[0].wait_until_it_serves()?;
         cluster.apps(&["set", "partner", "--note", "of the old build"])?;

@@ -52,7 +52,7 @@ enum Command {
     ///
     /// Exit code: 0 live, 1 error, 2 usage, 4 not live.
     Liveness(verify::LivenessArguments),
-    /// Verify many pairs of selfie and photo, by an engine or a running service
+    /// Verify many pairs of selfie and photo, with an engine or through a running service
     ///
     /// Exit code, of the worst outcome: 0 pass, 1 error, 2 usage, 3 review, 4 reject; see --fail-on.
     Batch(Box<batch::BatchArguments>),

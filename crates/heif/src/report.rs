@@ -18,7 +18,7 @@ pub enum HeifError {
     Process(String),
     /// Not on this system.
     #[error(
-        "HEIC and AVIF are decoded on Linux alone, on x86-64 and arm64: there the process can be confined"
+        "HEIC and AVIF are supported on Linux (x86-64 and arm64) only, where the process can be confined"
     )]
     Platform,
 }

@@ -624,7 +624,7 @@ fn foreign_programs() -> Outcome {
     for (program, expected) in [
         ("/nonexistent/likeness", "No such file or directory"),
         ("/bin/true", "it ended with exit status: 0"),
-        ("/bin/echo", "it is no program that decodes HEIC and AVIF"),
+        ("/bin/echo", "it does not decode HEIC and AVIF"),
     ] {
         match SystemHeif::start(Some(program.into())) {
             Err(error @ HeifError::Process(_)) => {

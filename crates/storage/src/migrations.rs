@@ -93,7 +93,7 @@ pub(crate) async fn run(connection: &mut AnyConnection, kind: Kind, database: &s
             database,
             newest,
             known = known(),
-            "the tables are newer than this program, and suit it"
+            "the database has newer tables, which this program can use"
         );
         migrator.set_ignore_missing(true);
         migrator.run_direct(None, connection, false).await

@@ -43,7 +43,7 @@ pub(crate) struct BatchArguments {
     /// Match the best of all faces in each photo
     #[arg(long)]
     multiface: bool,
-    /// Least outcome that is not exit code 0
+    /// Mildest outcome with a nonzero exit code
     #[arg(long, value_enum, value_name = "OUTCOME", default_value_t = FailOn::Review)]
     fail_on: FailOn,
     #[command(flatten)]

@@ -65,7 +65,7 @@ pub(crate) fn report(program: &Path) -> Result<Library, HeifError> {
         named(match fault {
             Fault::Start(error) => error.to_string(),
             Fault::Ended(status) => format!("it ended with {status}"),
-            _ => "it is no program that decodes HEIC and AVIF".to_owned(),
+            _ => "it does not decode HEIC and AVIF".to_owned(),
         })
     })?;
     match head {

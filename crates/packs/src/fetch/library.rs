@@ -24,7 +24,7 @@ const MAX_BYTES: u64 = 1 << 28;
 struct Pinned {
     version: String,
     python: String,
-    license: String,
+    notices: Vec<String>,
     wheels: Vec<Wheel>,
 }
 
@@ -40,10 +40,13 @@ struct Wheel {
     library_sha256: String,
 }
 
+/// The notices of the wheel: name and bytes of each.
+type Notices = Vec<(String, Vec<u8>)>;
+
 /// The library that is pinned for a platform.
 pub(super) struct Library {
     python: String,
-    license: String,
+    notices: Vec<String>,
     wheel: Wheel,
     package: PackageFile,
 }
@@ -77,7 +80,7 @@ impl Library {
         };
         Ok(Self {
             python: pinned.python,
-            license: pinned.license,
+            notices: pinned.notices,
             wheel,
             package,
         })
@@ -102,13 +105,14 @@ impl Library {
             failure,
         };
         announce(Step::Fetching { size: None, there: 0 });
-        let (library, license) = self.read(pull).map_err(|stop| match stop {
+        let (library, notices) = self.read(pull).map_err(|stop| match stop {
             Stop::Place(failure) => not_fetched(failure),
             Stop::Store(error) => error,
         })?;
         create_folder(folder)?;
         // The library last: what is there is whole.
-        for (path, bytes) in [(folder.join("LICENSE"), &license), (path.clone(), &library)] {
+        let notices = notices.iter().map(|(name, bytes)| (folder.join(name), bytes));
+        for (path, bytes) in notices.chain([(path.clone(), &library)]) {
             write_atomically(folder, &path, |file| {
                 file.write_all(bytes).map_err(PackError::unwritable(&path))
             })?;
@@ -117,8 +121,8 @@ impl Library {
         Ok(path)
     }
 
-    /// Returns the bytes of the library and of its licence.
-    fn read(&self, pull: &Pull) -> Result<(Vec<u8>, Vec<u8>), Stop> {
+    /// Returns the bytes of the library and of its notices.
+    fn read(&self, pull: &Pull) -> Result<(Vec<u8>, Notices), Stop> {
         let packages = Packages::new(pull.retry.client_timeout, &pull.cancellation);
         let (platform, python) = (&self.wheel.platform, &self.python);
         let options = [
@@ -133,7 +137,7 @@ impl Library {
     }
 
     /// Takes both out of the wheel.
-    fn take(&self, wheel: &Path) -> Result<(Vec<u8>, Vec<u8>), Stop> {
+    fn take(&self, wheel: &Path) -> Result<(Vec<u8>, Notices), Stop> {
         let take = |member: &str| read_member(wheel, member, |_, bytes| Ok(read_all(bytes)?));
         let library = take(&self.package.path)?;
         let (expected, found) = (&self.wheel.library_sha256, sha256(&library));
@@ -143,7 +147,14 @@ impl Library {
             ))
             .into());
         }
-        Ok((library, take(&self.license)?))
+        let named = |member: &String| {
+            let name = member.rsplit('/').next().unwrap_or(member);
+            Ok((name.to_owned(), take(member)?))
+        };
+        Ok((
+            library,
+            self.notices.iter().map(named).collect::<Result<_, Stop>>()?,
+        ))
     }
 }
 
@@ -214,8 +225,9 @@ mod tests {
         let path = folder.join("onnxruntime.whl");
         let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
         let options = zip::write::SimpleFileOptions::default();
-        let Library { package, license, .. } = library(bytes);
-        for (name, bytes) in [(package.path, bytes), (license, b"MIT License")] {
+        let Library { package, notices, .. } = library(bytes);
+        let notices = notices.into_iter().map(|name| (name, &b"MIT License"[..]));
+        for (name, bytes) in notices.chain([(package.path, bytes)]) {
             zip.start_file(name, options).unwrap();
             zip.write_all(bytes).unwrap();
         }
@@ -224,11 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn library_and_licence_are_taken_out_of_the_wheel() {
+    fn library_and_notices_are_taken_out_of_the_wheel() {
         let folder = tempfile::tempdir().unwrap();
         let wheel = wheel(folder.path(), b"machine code");
         let taken = library(b"machine code").take(&wheel).ok().unwrap();
-        assert_eq!(taken, (b"machine code".to_vec(), b"MIT License".to_vec()));
+        let notices =
+            ["LICENSE", "ThirdPartyNotices.txt"].map(|name| (name.to_owned(), b"MIT License".to_vec()));
+        assert_eq!(taken, (b"machine code".to_vec(), notices.to_vec()));
     }
 
     #[test]
