@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     );
     suite.with_shared_and_models("a_service_that_restarts_costs_no_pair", service::restart);
     suite.with_shared("a_wait_that_the_service_asks_for_is_kept", service::kept_wait);
+    suite.with_shared("a_wait_without_an_end_ends_the_run", service::endless_wait);
     suite.run()
 }
 
@@ -174,6 +175,15 @@ fn usage() -> Outcome {
         let ended = Process::run(likeness().arg("batch").arg(pairs).arg("--out").arg(out))?;
         ensure!(
             ended.code == Some(1) && ended.stderr.contains(expected),
+            "{ended:?}"
+        );
+    }
+    // Only a file can be resumed, and opening a pipe would wait for ever.
+    std::fs::write(pairs, "selfie,photo\na,b\n")?;
+    for out in [Path::new("/dev/null"), folder.path()] {
+        let ended = Process::run(likeness().arg("batch").arg(pairs).arg("--out").arg(out))?;
+        ensure!(
+            ended.code == Some(1) && ended.stderr.contains("it is not a file"),
             "{ended:?}"
         );
     }
@@ -402,6 +412,7 @@ fn others_results(shared: &Path) -> Outcome {
             "line 2 is of another batch: it is the result for one,",
         ),
         (&["--pack", "open-1"], "it is by the engine open-2 "),
+        (&["--multiface"], "it is by the engine open-2 "),
     ] {
         let ended = batch.run(arguments)?;
         ensure!(

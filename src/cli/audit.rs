@@ -1,5 +1,6 @@
 //! `likeness audit`.
 
+use std::fmt::Display;
 use std::io::{BufWriter, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -128,16 +129,16 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Fail
     for chain in &report.chains {
         let end = &chain.end;
         if end.checkpoint.seq == 0 {
-            say(format_args!("no records of {}", end.instance))?;
+            say_line(format_args!("no records of {}", end.instance))?;
         } else {
-            say(format_args!("{} records verified, up to {end}", chain.records))?;
+            say_line(format_args!("{} records verified, up to {end}", chain.records))?;
         }
     }
     let faults = report.faults.iter().map(ToString::to_string);
     let missed = report.missed.iter().map(missed);
     let faults: Vec<String> = faults.chain(missed).collect();
     for fault in &faults {
-        say(format_args!("FAULT {fault}"))?;
+        say_line(format_args!("FAULT {fault}"))?;
     }
     let is_empty = report.chains.iter().all(|chain| chain.records == 0);
     if !faults.is_empty() {
@@ -150,6 +151,11 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<u8, Fail
     }
     say("The audit log is intact.")?;
     Ok(exit::PASS)
+}
+
+/// Prints one line, whatever the names of instances in a database are.
+fn say_line(text: impl Display) -> Result<(), Failure> {
+    say(text.to_string().replace(char::is_control, " "))
 }
 
 /// Describes a checkpoint that no chain contains.
@@ -228,12 +234,14 @@ impl Chains {
             self.intact += usize::from(fault.is_none());
             self.records += records;
             match fault {
-                Some(fault) => say(format_args!(
+                Some(fault) => say_line(format_args!(
                     "{place}: {}: NOT intact after {records} records: {}",
                     end.instance, fault.kind
                 )),
-                None if end.checkpoint.seq == 0 => say(format_args!("{place}: {}: no records", end.instance)),
-                None => say(format_args!(
+                None if end.checkpoint.seq == 0 => {
+                    say_line(format_args!("{place}: {}: no records", end.instance))
+                }
+                None => say_line(format_args!(
                     "{place}: {}: intact, {records} records, up to {end}",
                     end.instance
                 )),
@@ -247,7 +255,7 @@ impl Chains {
                 .any(|chain| chain.end.instance == fault.instance)
             {
                 self.all += 1;
-                say(format_args!(
+                say_line(format_args!(
                     "{place}: {}: NOT intact: {}",
                     fault.instance, fault.kind
                 ))?;

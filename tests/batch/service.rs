@@ -175,29 +175,64 @@ fn request(stream: &mut BufReader<TcpStream>) -> Result<String, Failed> {
     Ok(first)
 }
 
+/// Accepts a connection, reads its request and responds. Returns the request's first line and when it came.
+fn answer(
+    listener: &TcpListener,
+    status: &str,
+    header: &str,
+    body: &str,
+) -> Result<(String, Instant), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let (stream, _) = listener.accept().map_err(text)?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(text)?;
+    let mut stream = BufReader::new(stream);
+    let first = request(&mut stream).map_err(|error| format!("{error:?}"))?;
+    let came = Instant::now();
+    let response = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{header}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.get_mut().write_all(response.as_bytes()).map_err(text)?;
+    Ok((first, came))
+}
+
+pub(crate) fn endless_wait(shared: &Path) -> Outcome {
+    const BODY: &str = r#"{"error":{"code":"OVERLOADED","message":"\u001b[31mFull.\n"}}"#;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let serve = std::thread::spawn(move || -> Result<(), String> {
+        answer(&listener, "404 Not Found", "", "")?;
+        for seconds in [1, u64::MAX] {
+            let header = format!("retry-after: {seconds}\r\n");
+            answer(&listener, "503 Service Unavailable", &header, BODY)?;
+        }
+        Ok(())
+    });
+    let batch = Batch::of(shared, &list(&[("one", GENUINE)]))?;
+    let mut command = batch.command(&["--app-id", APP.id]);
+    command
+        .arg(format!("--url=http://{address}"))
+        .env("LIKENESS_APP_KEY", APP.key);
+    let ended = Process::run(&mut command)?;
+    serve.join().map_err(|_| "the service panicked")??;
+    ensure!(
+        ended.code == Some(1)
+            && ended.stderr.contains("OVERLOADED:  [31mFull.")
+            && ended.stderr.contains("the same command resumes there"),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
 pub(crate) fn kept_wait(shared: &Path) -> Outcome {
     const BODY: &str = r#"{"response_data":{"biometric":{"face_match_confidence":0.75,"selfie":{"faces_liveness":0.5}},"decision":{"details":[{"code":"FAILED_SELFIE_LIVENESS","decision":"review"}]}}}"#;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     // `/info`, which a proxy hides; a verification that is to wait; and the same again.
     let serve = std::thread::spawn(move || -> Result<(String, Duration), String> {
-        let answer = |status: &str, header: &str, body: &str| -> Result<(String, Instant), String> {
-            let text = |error: std::io::Error| error.to_string();
-            let (stream, _) = listener.accept().map_err(text)?;
-            stream.set_read_timeout(Some(TIMEOUT)).map_err(text)?;
-            let mut stream = BufReader::new(stream);
-            let first = request(&mut stream).map_err(|error| format!("{error:?}"))?;
-            let came = Instant::now();
-            let response = format!(
-                "HTTP/1.1 {status}\r\nconnection: close\r\n{header}content-length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            stream.get_mut().write_all(response.as_bytes()).map_err(text)?;
-            Ok((first, came))
-        };
-        answer("404 Not Found", "", "")?;
-        let (_, refused) = answer("503 Service Unavailable", "retry-after: 1\r\n", "")?;
-        let (first, came) = answer("201 Created", "", BODY)?;
+        answer(&listener, "404 Not Found", "", "")?;
+        let (_, refused) = answer(&listener, "503 Service Unavailable", "retry-after: 1\r\n", "")?;
+        let (first, came) = answer(&listener, "201 Created", "", BODY)?;
         Ok((first, came - refused))
     });
     let batch = Batch::of(shared, &list(&[("one", GENUINE)]))?;

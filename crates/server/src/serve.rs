@@ -395,9 +395,8 @@ impl Server {
             .await
             .is_err()
         {
-            let connections = connections.len() + admin_connections.len();
             tracing::warn!(
-                connections,
+                connections = draining.count(),
                 "shut down before all in-flight requests were finished"
             );
         } else {

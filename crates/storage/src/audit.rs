@@ -85,7 +85,7 @@ impl Database {
         Ok(())
     }
 
-    /// Returns up to `count` rows after this one, by instance and number. So all are read, page by page.
+    /// Returns up to `count` rows after this one, by instance and number: all rows, page by page, beginning after `("", i64::MIN)`.
     pub async fn audit_after(&self, instance: &str, seq: i64, count: i64) -> Result<Vec<AuditRow>> {
         let rows = query(
             "SELECT * FROM audit WHERE instance > $1 OR (instance = $2 AND seq > $3) \

@@ -89,11 +89,20 @@ enum Verifier {
 impl Verifier {
     /// Returns the name of the engine in the results, and the number of threads.
     fn engine(&self, arguments: &BatchArguments) -> Result<(String, usize), Failure> {
+        let multiface = if arguments.multiface { "multiface" } else { "" };
         Ok(match self {
-            Self::Local(local) => (of_engine(local.engine.labels()), local.engine.workers()),
+            Self::Local(local) => {
+                let profiles = match local.profiles.as_slice() {
+                    [] => String::new(),
+                    profiles => serde_json::to_string(profiles)?,
+                };
+                let name = of_engine(local.engine.labels(), &[multiface, &profiles]);
+                (name, local.engine.workers())
+            }
             Self::Remote(remote) => {
                 let info = remote.info()?;
-                let name = info.as_ref().map_or_else(|| "unknown".to_owned(), of_service);
+                let named = |info: &Info| of_service(info, &[multiface]);
+                let name = info.as_ref().map_or_else(|| "unknown".to_owned(), named);
                 (name, usize::from(arguments.service.concurrent_requests))
             }
         })
@@ -206,34 +215,38 @@ impl BatchArguments {
     }
 }
 
-/// Names an engine in the results: pack, version, and the first digits of a digest of all that its scores depend on.
-fn of_engine(labels: &EngineLabels) -> String {
-    engine_name([
-        &labels.pack,
+/// Names an engine in the results: pack, version, and the first digits of a digest of all that its scores depend on, and of what
+/// else the results do, where that is not empty.
+fn of_engine(labels: &EngineLabels, more: &[&str]) -> String {
+    let parts = [
+        labels.pack.as_str(),
         &labels.pack_version,
         &labels.match_calibration,
         &labels.liveness_calibration,
         &labels.cohort,
         &labels.provider,
         env!("CARGO_PKG_VERSION"),
-    ])
+    ];
+    engine_name(parts, more)
 }
 
 /// Names the engine of a service likewise: the same engine has the same name.
-fn of_service(info: &Info) -> String {
-    engine_name([
-        &info.pack,
+fn of_service(info: &Info, more: &[&str]) -> String {
+    let parts = [
+        info.pack.as_str(),
         &info.pack_version,
         &info.match_calibration,
         &info.liveness_calibration,
         &info.cohort,
         &info.provider,
         &info.version,
-    ])
+    ];
+    engine_name(parts, more)
 }
 
-fn engine_name(parts: [&str; 7]) -> String {
-    let digest = Sha256::digest(parts.join("\n"));
+fn engine_name(parts: [&str; 7], more: &[&str]) -> String {
+    let more = more.iter().copied().filter(|part| !part.is_empty());
+    let digest = Sha256::digest(Vec::from_iter(parts.into_iter().chain(more)).join("\n"));
     let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     brief(&format!("{} {} {digits}", parts[0], parts[1]))
 }

@@ -158,7 +158,7 @@ impl Remote {
                 Reply::Judged(judged) => return Ok(judged),
                 Reply::Stop(reason) => return Err(format!("{}: {reason}", self.url).into()),
                 Reply::Wait(time, reason) => {
-                    if waited + time > LONGEST_WAIT {
+                    if waited.saturating_add(time) > LONGEST_WAIT {
                         let seconds = time.as_secs();
                         return Err(format!("{}: {reason} Retry in {seconds} s", self.url).into());
                     }

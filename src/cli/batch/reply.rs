@@ -7,7 +7,7 @@ use serde::Deserialize;
 use ureq::Body;
 use ureq::http::{HeaderMap, Response};
 
-use super::results::{Decided, Judged};
+use super::results::{Decided, Judged, brief};
 
 /// Attempts without a response: with doubled pauses about a minute, in which a service restarts.
 pub(crate) const CONNECTION_ATTEMPTS: u32 = 8;
@@ -78,6 +78,18 @@ struct ErrorBody {
     message: String,
 }
 
+impl Failed {
+    /// Some of it is shown on a terminal.
+    fn printable(mut self) -> Self {
+        let ErrorBody { code, message } = self.error;
+        self.error = ErrorBody {
+            code: brief(&code),
+            message: brief(&message),
+        };
+        self
+    }
+}
+
 /// Reads a response's body, where it is not longer than any of a service.
 pub(crate) fn body(response: &mut Response<Body>) -> Option<Vec<u8>> {
     let body = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES);
@@ -104,6 +116,7 @@ pub(crate) fn reply(response: &mut Response<Body>) -> Reply {
 
 /// Tells from the status and the body of an error what is to be done.
 fn of_failure(status: u16, wait: Option<Duration>, failed: Option<Failed>) -> Reply {
+    let failed = failed.map(Failed::printable);
     let reason = match &failed {
         Some(failed) => format!("{}: {}", failed.error.code, failed.error.message),
         None => format!("status {status}."),
@@ -141,7 +154,7 @@ fn judged(verified: Verified) -> Judged {
             outcome: outcome.unwrap_or(Outcome::Pass),
             face_match: biometric.face_match_confidence,
             liveness: biometric.selfie.faces_liveness,
-            codes: decision.details.into_iter().map(|line| line.code).collect(),
+            codes: decision.details.iter().map(|line| brief(&line.code)).collect(),
         }),
         request_id: verified.api_req_uid,
     }

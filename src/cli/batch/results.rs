@@ -177,6 +177,10 @@ impl Results {
     /// Opens the file, or creates it with a header.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let place = path.display();
+        // Opening a pipe would wait for its reader.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(format!("cannot write {place}: it is not a file").into());
+        }
         let file = OpenOptions::new()
             .read(true)
             .write(true)

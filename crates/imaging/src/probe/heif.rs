@@ -269,14 +269,10 @@ impl<'a> File<'a> {
         self.each_reference(*b"auxl", |from, to| {
             let is_alpha = || {
                 let mut properties = self.properties(from).filter(|(kind, _)| kind == b"auxC");
-                properties.any(|(_, data)| {
-                    let name = data.get(4..).unwrap_or_default();
-                    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-                    ALPHA.contains(&name)
-                })
+                properties.any(|(_, data)| is_alpha_name(data.get(4..).unwrap_or_default()))
             };
-            if to.contains(&self.primary) && is_alpha() {
-                found.get_or_insert(from);
+            if found.is_none() && to.contains(&self.primary) && is_alpha() {
+                found = Some(from);
             }
         })?;
         Ok(found)
@@ -360,6 +356,15 @@ impl<'a> File<'a> {
         }
         Ok((width, height))
     }
+}
+
+/// Whether a text that ends with a zero, or with the box, is a name of alpha. No more is read of it than the names have: a file
+/// may refer to a long text many times.
+fn is_alpha_name(text: &[u8]) -> bool {
+    let ends = |rest: &[u8]| rest.first().is_none_or(|byte| *byte == 0);
+    ALPHA
+        .iter()
+        .any(|name| text.strip_prefix(*name).is_some_and(ends))
 }
 
 /// Rows, columns and size of a grid.
@@ -522,5 +527,21 @@ impl<'a> Reader<'a> {
             size => usize::try_from(size.checked_sub(8)?).ok()?,
         };
         Some((kind, self.take(length)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_alpha_end_with_a_zero_or_with_their_box() {
+        for name in ALPHA {
+            assert!(is_alpha_name(name));
+            assert!(is_alpha_name(&[name, &b"\0more"[..]].concat()));
+            assert!(!is_alpha_name(&[name, &b"more"[..]].concat()));
+            assert!(!is_alpha_name(&name[..name.len() - 1]));
+        }
+        assert!(!is_alpha_name(b""));
     }
 }

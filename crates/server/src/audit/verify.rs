@@ -150,7 +150,8 @@ pub async fn verify_database(
             .get(instance)
             .map_or(0, |sealed| sealed.checkpoint.seq)
     };
-    let (mut instance, mut seq) = (String::new(), 0);
+    // A row of no instance, or with a number that no record has, is read too, and is a fault.
+    let (mut instance, mut seq) = (String::new(), i64::MIN);
     loop {
         let rows = database.audit_after(&instance, seq, PAGE).await?;
         if rows.is_empty() {

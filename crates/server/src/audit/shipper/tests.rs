@@ -338,7 +338,7 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
     let rows = shipper.database.audit_after("", 0, 100).await.unwrap();
     assert_eq!(rows.len(), 10);
     type Change = fn(&mut Vec<AuditRow>);
-    let cases: [(&str, Change, &str); 6] = [
+    let cases: [(&str, Change, &str); 8] = [
         ("nothing", |_| (), ""),
         (
             "a line",
@@ -367,6 +367,29 @@ async fn rows_that_were_changed_removed_or_moved_are_found() {
                 std::mem::swap(&mut before[4].line, &mut after[0].line);
             },
             "expected record 5, found record 6",
+        ),
+        (
+            "added, of no instance",
+            |rows| {
+                let (instance, seq) = (String::new(), 0);
+                rows.push(AuditRow {
+                    instance,
+                    seq,
+                    ..rows[4].clone()
+                });
+            },
+            "expected record 1, found record 5",
+        ),
+        (
+            "added, before the first",
+            |rows| {
+                let seq = -1;
+                rows.push(AuditRow {
+                    seq,
+                    ..rows[4].clone()
+                });
+            },
+            "expected record 1, found record 5",
         ),
     ];
     for (what, change, said) in cases {
