@@ -37,7 +37,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fresh test-otel test-openvino test-embed test-replicas test-arm64 package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
+.PHONY: help run build-tests test test-fresh test-otel test-openvino test-embed test-replicas test-arm64 package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -50,11 +50,13 @@ run: setup build models ## Set everything up and serve on LISTEN (127.0.0.1:8080
 	exec $(LIKENESS) serve --demo --listen $(LISTEN) --admin-listen $(ADMIN_LISTEN) --set console.enabled=true \
 	  --pack "$$(cat .setup/pack)"
 
-test: ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
+build-tests: ## Set up what the suite needs beside models, and build it
 	@$(PYTHON) scripts/setup.py
 	@$(PYTHON) scripts/setup.py programs
 	@# The program that fetches the models is among what the suite is built of: nothing is built twice.
 	$(CARGO) test $(BUILD) --workspace --no-run
+
+test: build-tests ## Set everything up and run the suite; what needs ../shared is skipped where it is absent
 	@$(PYTHON) scripts/setup.py models --lenient
 	@# Without them the smoke suite fails, which always runs.
 	@$(PYTHON) scripts/setup.py images
