@@ -73,27 +73,26 @@ function showApiError(error) {
 
 // Images
 
-const choices = { selfie: 0, image: 0 };
-
 async function choose(field, file) {
   showError(field, "");
   result.hidden = true;
-  const own = ++choices[field];
-  let bitmap = null;
+  // The file is sent from now on, even before the browser has read it.
+  const own = { file, bitmap: null };
+  chosen[field]?.bitmap?.close();
+  chosen[field] = own;
+  draw(field, null);
   try {
-    bitmap = await createImageBitmap(file);
+    own.bitmap = await createImageBitmap(file);
   } catch {
     // The field says so below, unless another image was chosen meanwhile.
   }
-  if (own !== choices[field]) {
-    bitmap?.close();
+  if (chosen[field] !== own) {
+    own.bitmap?.close();
     return;
   }
-  if (!bitmap) {
+  if (!own.bitmap) {
     showError(field, TEXTS.notShown);
   }
-  chosen[field]?.bitmap?.close();
-  chosen[field] = { file, bitmap };
   draw(field, null);
 }
 
