@@ -19,21 +19,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environment import ROOT, SHARED
+from environment import ROOT, SHARED, last_release, output
 
 OUT = ROOT / ".out" / "bench-regress"
 HERE = ROOT / "target" / "release" / "likeness"
 # More than this is a regression.
 LIMIT = 1.05
-
-
-def output(*command, cwd=ROOT):
-    return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
-def default_base():
-    tags = output("git", "tag", "--list", "v*", "--sort=-version:refname").split()
-    return tags[0] if tags else "HEAD~1"
 
 
 def build_base(commit):
@@ -88,7 +79,7 @@ def processor_seconds(command):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default=default_base())
+    parser.add_argument("--base", default=last_release() or "HEAD~1")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     base_commit = output("git", "rev-parse", "--short", f"{arguments.base}^{{commit}}")

@@ -11,6 +11,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
 
 
+def output(*command, cwd=ROOT):
+    """What a command prints; it must succeed."""
+    return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def last_release():
+    """The tag of the last release; None before the first."""
+    return next(iter(output("git", "tag", "--list", "v*", "--sort=-version:refname").split()), None)
+
+
 def enter(python):
     """Goes on with this program in that interpreter, which has what it imports."""
     if Path(sys.prefix) != python.parent.parent:

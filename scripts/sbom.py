@@ -101,12 +101,17 @@ def bill(machine):
     }
 
 
+def document(machine):
+    """The bill as its file has it."""
+    return json.dumps(bill(machine), indent=1, sort_keys=True) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machine", default=platform.machine())
     parser.add_argument("file", nargs="?", type=Path)
     arguments = parser.parse_args()
-    text = json.dumps(bill(arguments.machine), indent=1, sort_keys=True) + "\n"
+    text = document(arguments.machine)
     if arguments.file:
         arguments.file.parent.mkdir(parents=True, exist_ok=True)
         arguments.file.write_text(text)

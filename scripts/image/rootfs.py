@@ -70,6 +70,14 @@ def put_pack(build, name, store, documents):
         file.chmod(0o444)
 
 
+def installed(reference):
+    """The reference of the configuration, with the data folder of the systemd unit and the image: commands that administer the service
+    find its database by the same file, wherever they are run."""
+    configuration = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
+    assert configuration != reference
+    return configuration
+
+
 def with_pack(configuration):
     """The configuration with the pack that set-up has brought, where that is not the default one."""
     line = f'# pack = "{DEFAULT_PACK}"'
@@ -95,11 +103,7 @@ def assemble(root, build):
     subprocess.run(bill, check=True)
     configuration = root / "etc/likeness/likeness.toml"
     configuration.parent.mkdir(parents=True)
-    reference = build.likeness("config", "reference")
-    # Commands that administer the service find its database by the same file, wherever they are run.
-    installed = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
-    assert installed != reference
-    configuration.write_text(with_pack(installed))
+    configuration.write_text(with_pack(installed(build.likeness("config", "reference"))))
     configuration.chmod(0o444)
     # As those of a distribution: the image's own /usr and /etc take over these modes.
     for folder, _, _ in os.walk(root):

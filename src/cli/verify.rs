@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use jiff::Timestamp;
 use likeness::api::{
     ApiError, Meta, ResponseCodes, biometric_response, error_response, liveness_response, template_response,
 };
 use likeness::decision::{Decision, Detail, Profile, Score};
 use likeness::embedding::{FaceTemplate, MAX_TEMPLATE_BYTES, Similarity};
-use likeness::{Engine, EngineError, LivenessOptions, VerifyOptions};
+use likeness::{Engine, EngineError, ImageReport, LivenessOptions, VerifyOptions};
 use serde::Serialize;
 
 use super::annotate::{self, Panel};
@@ -78,21 +79,17 @@ impl VerifyArguments {
             Ok(verification) => verification,
             Err(error) => return failed(meta, error, self.json),
         };
-        let scores = (verification.face_match, verification.liveness);
-        let result = self.result(scores, verification.similarity, &verification.decision);
-        if let Some(target) = &self.annotate {
-            let crops = engine.liveness_crops(&verification.selfie)?;
-            let matched = verification.matched_face.unwrap_or_default();
-            let panels = [
-                Panel::draw((&self.selfie, &selfie), engine, &verification.selfie, 0, &crops)?,
-                Panel::draw((photo, &image), engine, &verification.photo, matched, &[])?,
-            ];
-            let reasons = verification.decision.details.iter().map(reason);
-            annotate::write_sheet(target, &panels, result.clone(), reasons.collect())?;
-        }
-        let ended = Meta::now().requested_at;
-        let body = biometric_response(meta, ended, &verification, codes);
-        self.print(&body, result, &verification.decision)
+        let shown = Shown {
+            selfie: (&selfie, &verification.selfie),
+            face_match: verification.face_match,
+            similarity: verification.similarity,
+            liveness: verification.liveness,
+            decision: &verification.decision,
+        };
+        let matched = verification.matched_face.unwrap_or_default();
+        let panel = || Panel::draw((photo, &image), engine, &verification.photo, matched, &[]).map(Some);
+        let body = |ended| biometric_response(meta, ended, &verification, codes);
+        self.show(engine, &shown, panel, body)
     }
 
     fn against_template(
@@ -109,50 +106,72 @@ impl VerifyArguments {
             Ok(verification) => verification,
             Err(error) => return failed(meta, error, self.json),
         };
-        let scores = (verification.face_match, verification.liveness);
-        let result = self.result(scores, verification.similarity, &verification.decision);
-        if let Some(target) = &self.annotate {
-            let crops = engine.liveness_crops(&verification.selfie)?;
-            let image = (self.selfie.as_path(), selfie.as_slice());
-            let panel = Panel::draw(image, engine, &verification.selfie, 0, &crops)?;
-            let reasons = verification.decision.details.iter().map(reason);
-            annotate::write_sheet(target, &[panel], result.clone(), reasons.collect())?;
-        }
-        let ended = Meta::now().requested_at;
-        let body = template_response(meta, ended, &verification, codes);
-        self.print(&body, result, &verification.decision)
+        let shown = Shown {
+            selfie: (&selfie, &verification.selfie),
+            face_match: verification.face_match,
+            similarity: verification.similarity,
+            liveness: verification.liveness,
+            decision: &verification.decision,
+        };
+        let body = |ended| template_response(meta, ended, &verification, codes);
+        self.show(engine, &shown, || Ok(None), body)
     }
 
-    /// Returns outcome and scores, match and liveness, as one line.
-    fn result(
+    /// Draws the result where that is wanted, prints the body or the result, and returns the exit code. `panel` draws what the
+    /// selfie was compared with, if that is an image.
+    fn show<T: Serialize>(
         &self,
-        (face_match, liveness): (Option<Score>, Option<Score>),
-        similarity: Option<Similarity>,
-        decision: &Decision,
-    ) -> String {
-        let similarity = similarity.map(|similarity| {
+        engine: &Engine,
+        shown: &Shown<'_>,
+        panel: impl FnOnce() -> Result<Option<Panel>, Failure>,
+        body: impl FnOnce(Timestamp) -> T,
+    ) -> Result<u8, Failure> {
+        let (result, details) = (shown.result(&self.profile), &shown.decision.details);
+        if let Some(target) = &self.annotate {
+            let (selfie, report) = shown.selfie;
+            let crops = engine.liveness_crops(report)?;
+            let drawn = Panel::draw((&self.selfie, selfie), engine, report, 0, &crops)?;
+            let panels: Vec<_> = std::iter::once(drawn).chain(panel()?).collect();
+            annotate::write_sheet(
+                target,
+                &panels,
+                result.clone(),
+                details.iter().map(reason).collect(),
+            )?;
+        }
+        if self.json {
+            print_json(&body(Meta::now().requested_at))?;
+        } else {
+            say(result)?;
+            print_lines(details)?;
+        }
+        Ok(exit::of(shown.decision.outcome()))
+    }
+}
+
+/// What is shown of a verification, against a photo or a template.
+struct Shown<'a> {
+    selfie: (&'a [u8], &'a ImageReport),
+    face_match: Option<Score>,
+    similarity: Option<Similarity>,
+    liveness: Option<Score>,
+    decision: &'a Decision,
+}
+
+impl Shown<'_> {
+    /// Returns outcome and scores, match and liveness, as one line.
+    fn result(&self, profile: &str) -> String {
+        let similarity = self.similarity.map(|similarity| {
             let kind = similarity.normalised.map_or("", |_| "normalised ");
             format!(" ({kind}similarity {:.4})", similarity.value())
         });
         format!(
-            "{}  match {}{}, liveness {}, profile {}",
-            decision.outcome().as_str().to_uppercase(),
-            face_match.unwrap_or(Score::ZERO),
+            "{}  match {}{}, liveness {}, profile {profile}",
+            self.decision.outcome().as_str().to_uppercase(),
+            self.face_match.unwrap_or(Score::ZERO),
             similarity.unwrap_or_default(),
-            liveness.unwrap_or(Score::ZERO),
-            self.profile,
+            self.liveness.unwrap_or(Score::ZERO),
         )
-    }
-
-    /// Prints the body, or the result with its reasons, and returns the exit code.
-    fn print(&self, body: &impl Serialize, result: String, decision: &Decision) -> Result<u8, Failure> {
-        if self.json {
-            print_json(body)?;
-        } else {
-            say(result)?;
-            print_lines(&decision.details)?;
-        }
-        Ok(exit::of(decision.outcome()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Batches that a running service verifies.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -15,9 +16,9 @@ use super::support::server::{SECRETS, Server};
 use super::{Batch, GENUINE, cells, list};
 
 /// Returns the command that has a service verify.
-fn by(batch: &Batch, server: &Server, key: &str, arguments: &[&str]) -> Command {
+fn by(batch: &Batch, address: impl Display, key: &str, arguments: &[&str]) -> Command {
     let mut command = batch.command(arguments);
-    command.arg(format!("--url=http://{}", server.address));
+    command.arg(format!("--url=http://{address}"));
     command.args(["--app-id", APP.id]).env("LIKENESS_APP_KEY", key);
     command
 }
@@ -40,14 +41,14 @@ pub(crate) fn by_service(shared: &Path) -> Outcome {
         command.args(["--workers", "2"]);
     })?;
     // A wrong key ends the run before anything is a result.
-    let refused = Process::run(&mut by(&remote, &server, WRONG_KEY, &[]))?;
+    let refused = Process::run(&mut by(&remote, server.address, WRONG_KEY, &[]))?;
     ensure!(
         refused.code == Some(1)
             && refused.stderr.contains("INVALID_CREDENTIALS: ")
             && refused.stderr.contains("0 of 8 pairs are in "),
         "{refused:?}"
     );
-    let mut process = Process::start(&mut by(&remote, &server, APP.key, &["--multiface"]))?;
+    let mut process = Process::start(&mut by(&remote, server.address, APP.key, &["--multiface"]))?;
     let command_line = std::fs::read_to_string(format!("/proc/{}/cmdline", process.id()));
     let status = process.wait()?;
     let said = process.stdout.text() + &process.stderr.text();
@@ -107,7 +108,7 @@ pub(crate) fn rate_limit(shared: &Path) -> Outcome {
     let (_folder, server) = limited_at(ANY_PORT, "requests_per_second = 2, burst = 1")?;
     let ids = ["1", "2", "3", "4", "5"];
     let batch = Batch::of(shared, &list(&ids.map(|id| (id, GENUINE))))?;
-    let ended = Process::run(&mut by(&batch, &server, APP.key, &[]))?;
+    let ended = Process::run(&mut by(&batch, server.address, APP.key, &[]))?;
     ensure!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
     let outcomes: Vec<String> = batch.rows()?.iter().map(|row| row["outcome"].clone()).collect();
     ensure_eq!(outcomes, ids.map(|_| "pass"));
@@ -120,7 +121,7 @@ pub(crate) fn quota(shared: &Path) -> Outcome {
     let batch = Batch::of(shared, &list(&pairs))?;
     for _ in 0..2 {
         let arguments = ["--concurrent-requests", "1"];
-        let ended = Process::run(&mut by(&batch, &server, APP.key, &arguments))?;
+        let ended = Process::run(&mut by(&batch, server.address, APP.key, &arguments))?;
         ensure!(
             ended.code == Some(1)
                 && ended.stderr.contains("LIMIT_EXCEEDED: ")
@@ -139,7 +140,12 @@ pub(crate) fn restart(shared: &Path) -> Outcome {
     let address = first.address.to_string();
     let ids = ["1", "2", "3", "4", "5", "6"];
     let batch = Batch::of(shared, &list(&ids.map(|id| (id, GENUINE))))?;
-    let mut process = Process::start(&mut by(&batch, &first, APP.key, &["--concurrent-requests", "1"]))?;
+    let mut process = Process::start(&mut by(
+        &batch,
+        first.address,
+        APP.key,
+        &["--concurrent-requests", "1"],
+    ))?;
     let deadline = Instant::now() + TIMEOUT;
     // A header and a result.
     let lines = || std::fs::read_to_string(batch.out()).map_or(0, |text| text.lines().count());
@@ -209,11 +215,7 @@ pub(crate) fn endless_wait(shared: &Path) -> Outcome {
         Ok(())
     });
     let batch = Batch::of(shared, &list(&[("one", GENUINE)]))?;
-    let mut command = batch.command(&["--app-id", APP.id]);
-    command
-        .arg(format!("--url=http://{address}"))
-        .env("LIKENESS_APP_KEY", APP.key);
-    let ended = Process::run(&mut command)?;
+    let ended = Process::run(&mut by(&batch, address, APP.key, &[]))?;
     serve.join().map_err(|_| "the service panicked")??;
     ensure!(
         ended.code == Some(1)
@@ -236,11 +238,7 @@ pub(crate) fn kept_wait(shared: &Path) -> Outcome {
         Ok((first, came - refused))
     });
     let batch = Batch::of(shared, &list(&[("one", GENUINE)]))?;
-    let mut command = batch.command(&["--app-id", APP.id]);
-    command
-        .arg(format!("--url=http://{address}"))
-        .env("LIKENESS_APP_KEY", APP.key);
-    let ended = Process::run(&mut command)?;
+    let ended = Process::run(&mut by(&batch, address, APP.key, &[]))?;
     ensure!(ended.code == Some(3), "{ended:?}");
     let (first, waited) = serve.join().map_err(|_| "the service panicked")??;
     ensure!(first.starts_with("POST /v0.2/biometric-verification "), "{first}");

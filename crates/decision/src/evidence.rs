@@ -119,12 +119,7 @@ pub fn decide(profile: &Profile, evidence: &Evidence<'_>) -> Result<Decision, De
         lines.extend(photo.crowd(Code::MultipleFacesInImage));
     }
     for (faces, quality) in [(selfie, evidence.selfie_quality), (photo, evidence.photo_quality)] {
-        let Some(face) = quality else { continue };
-        let role = faces.role;
-        if !faces.any() {
-            return Err(DecisionError::QualityWithoutFace(role));
-        }
-        lines.extend(profile.quality().findings(role, &possible(role, &face)?));
+        lines.extend(faces.quality(profile.quality(), quality.as_ref())?);
     }
     lines.extend(rotated(ImageRole::Selfie, evidence.selfie_rotation));
     lines.extend(rotated(ImageRole::Photo, evidence.photo_rotation));
@@ -165,17 +160,11 @@ pub fn photo_findings(
     face: Option<&MeasuredFace>,
     rotation: u16,
 ) -> Result<Vec<Detail>, DecisionError> {
-    let role = ImageRole::Photo;
-    let faces = Faces::of(role, face_areas)?;
+    let faces = Faces::of(ImageRole::Photo, face_areas)?;
     let mut lines = Vec::from_iter(faces.absent(Code::NoFaceInImage));
     lines.extend(faces.crowd(Code::MultipleFacesInImage));
-    if let Some(face) = face {
-        if !faces.any() {
-            return Err(DecisionError::QualityWithoutFace(role));
-        }
-        lines.extend(checks.findings(role, &possible(role, face)?));
-    }
-    lines.extend(rotated(role, rotation));
+    lines.extend(faces.quality(checks, face)?);
+    lines.extend(rotated(ImageRole::Photo, rotation));
     Ok(lines)
 }
 
@@ -256,6 +245,21 @@ impl Faces {
 
     fn any(&self) -> bool {
         self.count > 0
+    }
+
+    /// Returns what the checks find about the primary face, if it was measured.
+    fn quality(
+        &self,
+        checks: &QualityChecks,
+        face: Option<&MeasuredFace>,
+    ) -> Result<Vec<Detail>, DecisionError> {
+        let Some(face) = face else {
+            return Ok(Vec::new());
+        };
+        if !self.any() {
+            return Err(DecisionError::QualityWithoutFace(self.role));
+        }
+        Ok(checks.findings(self.role, &possible(self.role, face)?))
     }
 
     /// Returns the line about an image without a face.

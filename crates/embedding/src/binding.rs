@@ -44,9 +44,7 @@ impl EmbeddingBinding {
             alignment: alignment.finalize().into(),
         }
     }
-}
 
-impl EmbeddingBinding {
     /// Returns the names of the built-in packs whose embeddings are of the same embedder, whatever their alignment.
     pub(crate) fn builtin_packs(&self) -> Vec<&'static str> {
         let is_same = |name: &&'static str| {

@@ -5,10 +5,10 @@
 //! have high levels, so that a threshold stands for about the same false match rate within every group. What that does
 //! not do: docs/evaluate.md, "Cohort".
 
-use half::f16;
 use likeness_packs::MAX_COHORT_BYTES;
 use sha2::{Digest, Sha256};
 
+use crate::encoding::{append_numbers, check_dimensions, head, numbers, read_head, read_number};
 use crate::{Embedding, EmbeddingBinding, EmbeddingError};
 
 /// Fewest centroids: with fewer, a level says more about single people than about a population.
@@ -16,9 +16,6 @@ pub const MIN_CENTROIDS: usize = 64;
 
 const MAGIC: &[u8; 8] = b"LKCOHORT";
 const VERSION: u32 = 1;
-/// Magic, version, two digests, dimensions, k, count.
-const HEADER: usize = 8 + 4 + 2 * 32 + 3 * 4;
-const MAX_DIMENSIONS: usize = 65_536;
 const MAX_CENTROIDS: usize = 65_536;
 
 /// Why a cohort cannot be used.
@@ -90,16 +87,12 @@ impl Cohort {
         if centroids.iter().any(|one| one.values().len() != dimensions) {
             return Err(invalid("the centroids have different lengths"));
         }
-        let mut bytes = Vec::with_capacity(HEADER + centroids.len() * dimensions * 2);
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(binding.embedder);
-        bytes.extend(binding.alignment);
+        let mut bytes = head(MAGIC, VERSION, binding);
         for number in [dimensions, k, centroids.len()] {
             bytes.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
         }
-        for &value in centroids.iter().flat_map(Embedding::values) {
-            bytes.extend(f16::from_f32(value).to_le_bytes());
+        for centroid in centroids {
+            append_numbers(&mut bytes, centroid.values());
         }
         Self::parse(&bytes).map(|_| bytes)
     }
@@ -114,26 +107,10 @@ impl Cohort {
             return Err(invalid(format!("it has more than {MAX_COHORT_BYTES} bytes")));
         }
         let mut rest = bytes;
-        if take::<8>(&mut rest)? != *MAGIC {
-            return Err(invalid("it does not begin with LKCOHORT"));
-        }
-        let version = u32::from_le_bytes(take(&mut rest)?);
-        if version != VERSION {
-            return Err(invalid(format!(
-                "version {version} is not supported, only {VERSION}"
-            )));
-        }
-        let binding = EmbeddingBinding {
-            embedder: take(&mut rest)?,
-            alignment: take(&mut rest)?,
-        };
-        let mut number = || Ok(u32::from_le_bytes(take(&mut rest)?) as usize);
+        let binding = read_head(&mut rest, MAGIC, VERSION).map_err(invalid)?;
+        let mut number = || read_number(&mut rest).map_err(invalid);
         let (dimensions, k, count) = (number()?, number()?, number()?);
-        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-            return Err(invalid(format!(
-                "dimensions must be 1 to {MAX_DIMENSIONS}, not {dimensions}"
-            )));
-        }
+        check_dimensions(dimensions).map_err(invalid)?;
         if !(MIN_CENTROIDS..=MAX_CENTROIDS).contains(&count) {
             return Err(invalid(format!(
                 "a cohort has {MIN_CENTROIDS} to {MAX_CENTROIDS} centroids, not {count}"
@@ -150,11 +127,7 @@ impl Cohort {
                 rest.len()
             )));
         }
-        let values = rest.chunks_exact(2).map(|pair| match *pair {
-            [low, high] => f16::from_le_bytes([low, high]).to_f32(),
-            _ => f32::NAN,
-        });
-        let mut centroids: Vec<f32> = values.collect();
+        let mut centroids = numbers(rest);
         for centroid in centroids.chunks_exact_mut(dimensions) {
             let unit = Embedding::new(centroid.to_vec())
                 .map_err(|_| invalid("a centroid is all zeros or not finite"))?;
@@ -246,14 +219,6 @@ impl std::fmt::Debug for Cohort {
 
 fn invalid(reason: impl Into<String>) -> CohortError {
     CohortError::Invalid(reason.into())
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], CohortError> {
-    let (first, rest) = bytes
-        .split_first_chunk::<N>()
-        .ok_or_else(|| invalid("it ends early"))?;
-    *bytes = rest;
-    Ok(*first)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod aligned_crop;
 mod binding;
 mod cohort;
 mod embedding;
+mod encoding;
 mod ensemble;
 mod same_image;
 mod template;

@@ -1,16 +1,17 @@
 //! Face templates: the embedding of an enrolled reference as bytes, to compare with later without its photo.
 
-use half::f16;
 use sha2::{Digest, Sha256};
 
+use crate::encoding::{
+    HEAD, MAX_DIMENSIONS, append_numbers, check_dimensions, head, numbers, read_head, read_number,
+};
 use crate::{Embedding, EmbeddingBinding};
 
 const MAGIC: &[u8; 8] = b"LKFACETP";
 const VERSION: u32 = 1;
-/// Magic, version, two digests, dimensions.
-const HEADER: usize = 8 + 4 + 2 * 32 + 4;
+/// Head and dimensions.
+const HEADER: usize = HEAD + 4;
 const CHECKSUM: usize = 32;
-const MAX_DIMENSIONS: usize = 65_536;
 
 /// Most bytes of a template: 65,536 dimensions.
 pub const MAX_TEMPLATE_BYTES: usize = HEADER + 2 * MAX_DIMENSIONS + CHECKSUM;
@@ -84,15 +85,9 @@ impl FaceTemplate {
     pub fn new(binding: EmbeddingBinding, embedding: &Embedding) -> Result<Self, TemplateError> {
         let values = embedding.values();
         let dimensions = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        let mut bytes = Vec::with_capacity(HEADER + values.len() * 2 + CHECKSUM);
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(binding.embedder);
-        bytes.extend(binding.alignment);
+        let mut bytes = head(MAGIC, VERSION, &binding);
         bytes.extend(dimensions.to_le_bytes());
-        for &value in values {
-            bytes.extend(f16::from_f32(value).to_le_bytes());
-        }
+        append_numbers(&mut bytes, values);
         let checksum = Sha256::digest(&bytes);
         bytes.extend(checksum);
         Self::parse(&bytes)
@@ -105,25 +100,9 @@ impl FaceTemplate {
     /// [`TemplateError::Invalid`], with the reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, TemplateError> {
         let mut rest = bytes;
-        if take::<8>(&mut rest)? != *MAGIC {
-            return Err(invalid("it does not begin with LKFACETP"));
-        }
-        let version = u32::from_le_bytes(take(&mut rest)?);
-        if version != VERSION {
-            return Err(invalid(format!(
-                "version {version} is not supported, only {VERSION}"
-            )));
-        }
-        let binding = EmbeddingBinding {
-            embedder: take(&mut rest)?,
-            alignment: take(&mut rest)?,
-        };
-        let dimensions = u32::from_le_bytes(take(&mut rest)?) as usize;
-        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-            return Err(invalid(format!(
-                "dimensions must be 1 to {MAX_DIMENSIONS}, not {dimensions}"
-            )));
-        }
+        let binding = read_head(&mut rest, MAGIC, VERSION).map_err(invalid)?;
+        let dimensions = read_number(&mut rest).map_err(invalid)?;
+        check_dimensions(dimensions).map_err(invalid)?;
         // Below 2^18: no overflow, and compared with the length before it is used.
         let (expected, found) = (HEADER + dimensions * 2 + CHECKSUM, bytes.len());
         if found != expected {
@@ -133,12 +112,7 @@ impl FaceTemplate {
         if Sha256::digest(content).as_slice() != checksum {
             return Err(invalid("its checksum is wrong: the file is damaged"));
         }
-        let numbers = content.get(HEADER..).unwrap_or_default().chunks_exact(2);
-        let values = numbers.map(|pair| match *pair {
-            [low, high] => f16::from_le_bytes([low, high]).to_f32(),
-            _ => f32::NAN,
-        });
-        let values: Vec<f32> = values.collect();
+        let values = numbers(content.get(HEADER..).unwrap_or_default());
         let squares = values.iter().map(|&value| f64::from(value).powi(2));
         let length = squares.sum::<f64>().sqrt();
         // NaN is in no range.
@@ -220,14 +194,6 @@ fn digits(digest: &[u8; 32]) -> String {
 
 fn invalid(reason: impl Into<String>) -> TemplateError {
     TemplateError::Invalid(reason.into())
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], TemplateError> {
-    let (first, rest) = bytes
-        .split_first_chunk::<N>()
-        .ok_or_else(|| invalid("it ends early"))?;
-    *bytes = rest;
-    Ok(*first)
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod results;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use likeness::EngineLabels;
 use likeness::decision::Profile;
 use sha2::{Digest, Sha256};
 
@@ -96,12 +95,12 @@ impl Verifier {
                     [] => String::new(),
                     profiles => serde_json::to_string(profiles)?,
                 };
-                let name = of_engine(local.engine.labels(), &[multiface, &profiles]);
+                let name = engine_name(&local.engine.labels().into(), &[multiface, &profiles]);
                 (name, local.engine.workers())
             }
             Self::Remote(remote) => {
                 let info = remote.info()?;
-                let named = |info: &Info| of_service(info, &[multiface]);
+                let named = |info: &Info| engine_name(info, &[multiface]);
                 let name = info.as_ref().map_or_else(|| "unknown".to_owned(), named);
                 (name, usize::from(arguments.service.concurrent_requests))
             }
@@ -216,22 +215,8 @@ impl BatchArguments {
 }
 
 /// Names an engine in the results: pack, version, and the first digits of a digest of all that its scores depend on, and of what
-/// else the results do, where that is not empty.
-fn of_engine(labels: &EngineLabels, more: &[&str]) -> String {
-    let parts = [
-        labels.pack.as_str(),
-        &labels.pack_version,
-        &labels.match_calibration,
-        &labels.liveness_calibration,
-        &labels.cohort,
-        &labels.provider,
-        env!("CARGO_PKG_VERSION"),
-    ];
-    engine_name(parts, more)
-}
-
-/// Names the engine of a service likewise: the same engine has the same name.
-fn of_service(info: &Info, more: &[&str]) -> String {
+/// else the results do, where that is not empty. The same engine has the same name here and in a service.
+fn engine_name(info: &Info, more: &[&str]) -> String {
     let parts = [
         info.pack.as_str(),
         &info.pack_version,
@@ -241,14 +226,10 @@ fn of_service(info: &Info, more: &[&str]) -> String {
         &info.provider,
         &info.version,
     ];
-    engine_name(parts, more)
-}
-
-fn engine_name(parts: [&str; 7], more: &[&str]) -> String {
     let more = more.iter().copied().filter(|part| !part.is_empty());
     let digest = Sha256::digest(Vec::from_iter(parts.into_iter().chain(more)).join("\n"));
     let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    brief(&format!("{} {} {digits}", parts[0], parts[1]))
+    brief(&format!("{} {} {digits}", info.pack, info.pack_version))
 }
 
 #[cfg(test)]

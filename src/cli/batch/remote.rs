@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use likeness::EngineLabels;
 use likeness::api::{ErrorCode, Meta};
 use serde::Deserialize;
 use ureq::Agent;
@@ -271,6 +272,21 @@ pub(crate) struct Info {
     pub(crate) match_calibration: String,
     pub(crate) liveness_calibration: String,
     pub(crate) cohort: String,
+}
+
+impl From<&EngineLabels> for Info {
+    /// What a service of this version with the same engine says.
+    fn from(labels: &EngineLabels) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            provider: labels.provider.clone(),
+            pack: labels.pack.clone(),
+            pack_version: labels.pack_version.clone(),
+            match_calibration: labels.match_calibration.clone(),
+            liveness_calibration: labels.liveness_calibration.clone(),
+            cohort: labels.cohort.clone(),
+        }
+    }
 }
 
 /// Whether requests to this URL leave the machine unencrypted.
