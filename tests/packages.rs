@@ -467,15 +467,25 @@ fn aborted() -> Outcome {
         let status = pull.wait()?;
         ensure_eq!(status.code(), Some(130));
         ensure_eq!(tree(&scene.path("temporary")).len(), 0, "files are left behind");
-        // A process that is gone, or that waits for its parent to notice.
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
-        ensure!(
-            state.is_empty() || state.contains(") Z "),
-            "{signal}: it still runs: {state}"
-        );
+        ensure!(ends(id.trim()), "{signal}: process {id} still runs");
         std::fs::remove_file(scene.path("pid"))?;
     }
     Ok(())
+}
+
+/// Waits for the end of a process that has been killed: until it is gone, or waits for its parent to notice.
+fn ends(id: &str) -> bool {
+    let deadline = std::time::Instant::now() + support::TIMEOUT;
+    loop {
+        let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        if state.is_empty() || state.contains(") Z ") {
+            return true;
+        }
+        if std::time::Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Waits for a file and returns its contents.
