@@ -10,9 +10,10 @@ ADMIN_LISTEN ?= 127.0.0.1:8081
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 3600
 SOAK ?= 20000
-# Of `make image`: docker, podman or buildah; and where the source is, for its label.
+# Of `make image`: docker, podman or buildah.
 BUILDER ?= docker
-SOURCE ?= unknown
+# Address of the repository, which `make image` and `make package` name.
+SOURCE ?=
 # A model pack instead of the default one, where none other may stand in for it; also of `make image` and `make rootfs`.
 PACK ?= $(LIKENESS_PACK)
 export LIKENESS_PACK := $(PACK)
@@ -37,7 +38,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # Set-up comes before the build, also with -j.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run build-tests test test-fresh test-otel test-openvino test-embed test-replicas test-arm64 package soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
+.PHONY: help run build-tests test test-fresh test-otel test-openvino test-embed test-replicas test-arm64 package public-dependencies soak fuzz fuzz-short fuzz-images fuzz-readers setup setup-openvino setup-cuda setup-browser setup-heif build models demo lint openapi schemathesis accuracy precision calibrate check-statistics measure-evaluation sbom wheel release check-release ready-for-checks rootfs image test-image deny bench bench-load bench-sizing footprint reload-memory bench-reference bench-regress bench-openvino bench-gpu clean
 
 help: ## What can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -80,8 +81,11 @@ test-openvino: setup setup-openvino build models ## What is computed with OpenVI
 test-embed: setup ## The guide for embedders (docs/embed.md) in an empty crate outside of the workspace, built and run
 	$(CARGO) test $(BUILD) --test embed
 
-package: ## The published crates as archives in target/package; PACKAGE_ARGUMENTS= also builds each from its archive
-	$(CARGO) package --locked --target-dir target --workspace --exclude likeness-tools --exclude likeness-testing $(PACKAGE_ARGUMENTS)
+package: ## The published crates as archives in target/package, with SOURCE as repository; PACKAGE_ARGUMENTS= also builds each from its archive
+	@SOURCE="$(SOURCE)" $(PYTHON) scripts/package.py $(PACKAGE_ARGUMENTS)
+
+public-dependencies: ## The crates whose types the published crates export, compared with docs/stability.md
+	@$(PYTHON) scripts/public_dependencies.py
 
 test-replicas: setup ## Kills, drains and upgrades one of two replicas behind nginx, to a build with another migration; prints what was lost
 	@$(PYTHON) scripts/setup.py programs
@@ -179,14 +183,16 @@ wheel: setup build models ## The Python wheel of bindings/python into target/whe
 	@$(PYTHON) scripts/setup.py images
 	@$(PYTHON) scripts/wheel.py
 
-release: setup ## The archive of a release into .out/release, reproducible: the same bytes in any folder
+release: ready-for-checks ## check-release, unless it has passed for this commit, then the archive in .out/release: the same bytes in any folder
 	@$(PYTHON) scripts/release.py
 
-check-release: setup build models ## The checks that a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (an hour or two)
+check-release: ready-for-checks ## The checks that a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (two to three hours)
+	@$(PYTHON) scripts/check_release.py
+
+ready-for-checks: setup build models
 	@$(PYTHON) scripts/setup.py models --lenient
 	@$(PYTHON) scripts/setup.py images
 	@$(PYTHON) scripts/setup.py programs
-	@$(PYTHON) scripts/check_release.py
 
 rootfs: setup build ## What goes into the image, into .out/rootfs, with the default pack or PACK
 	@$(PYTHON) scripts/setup.py models --no-stand-in
@@ -198,7 +204,7 @@ image: ## The container image `likeness`, with the default pack or PACK, by BUIL
 	$(BUILDER) build $(if $(filter docker,$(BUILDER)),,--format docker) --build-arg LIKENESS_GIT_COMMIT="$$(git rev-parse HEAD)" \
 	  --build-arg LIKENESS_VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" \
 	  --build-arg LIKENESS_CREATED="$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)" \
-	  --build-arg LIKENESS_SOURCE="$(SOURCE)" --build-arg LIKENESS_PACK="$(PACK)" --tag likeness $(IMAGE_ARGUMENTS) .
+	  --build-arg LIKENESS_SOURCE="$(or $(SOURCE),unknown)" --build-arg LIKENESS_PACK="$(PACK)" --tag likeness $(IMAGE_ARGUMENTS) .
 
 test-image: ## Run the image `likeness` by RUNNER (docker, podman), hardened, and look whether it does what it should
 	$(PYTHON) scripts/image/check.py --engine $(RUNNER) $(CHECK_ARGUMENTS) likeness

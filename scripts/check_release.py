@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Runs the checks that a release must pass beyond those of every change (`.ci/run`): each feature by itself, crates as archives, the guide for
-embedders, the wheel, several replicas, a fresh machine, long fuzzing, and the release built twice.
+"""Runs the checks that a release must pass beyond those of every change (`.ci/run`): each feature by itself, public dependencies, crates as
+archives, the guide for embedders, the wheel, several replicas, a fresh machine, long fuzzing, and the release built twice.
 
     check_release.py [CHECK ...]
 
-All checks run, whatever fails. The output of each is in a file in .out/check-release, beside summary.txt.
+All checks run, whatever fails. The output of each is in a file in .out/check-release, beside summary.txt, which keeps the results of earlier runs
+for the same commit.
 """
 
 import os
@@ -17,6 +18,7 @@ import environment
 
 ROOT = environment.ROOT
 OUT = ROOT / ".out" / "check-release"
+SUMMARY = OUT / "summary.txt"
 HACK, SEMVER_CHECKS = ("cargo-hack", "0.6.46"), ("cargo-semver-checks", "0.51.0")
 # Seconds of each of the two groups of fuzz targets.
 FUZZ_SECONDS = "600"
@@ -37,48 +39,69 @@ def each_feature():
 
 def semver():
     """The facade's API against that of the last tag."""
-    tags = subprocess.run(["git", "tag", "--list", "v*", "--sort=-version:refname"], cwd=ROOT, capture_output=True, text=True)
-    latest = tags.stdout.split()
-    if not latest:
+    latest = environment.last_release()
+    if latest is None:
         return ["echo", "there is no tag of a release yet: nothing to compare with"]
     program = environment.cargo_program(*SEMVER_CHECKS)
-    return [program, "semver-checks", "--package", "likeness", "--baseline-rev", latest[0]]
+    return [program, "semver-checks", "--package", "likeness", "--baseline-rev", latest]
 
 
 CHECKS = {
     "otel": lambda: make("test-otel"),
     "features": each_feature,
     "semver": semver,
+    "public": lambda: make("public-dependencies"),
     "package": lambda: make("package", "PACKAGE_ARGUMENTS="),
     "embed": lambda: make("test-embed"),
     "wheel": lambda: make("wheel"),
     "replicas": lambda: make("test-replicas"),
     "fuzz-images": lambda: make("fuzz-images", f"FUZZ_SECONDS={FUZZ_SECONDS}"),
     "fuzz-readers": lambda: make("fuzz-readers", f"FUZZ_SECONDS={FUZZ_SECONDS}"),
-    "release": lambda: [sys.executable, "scripts/release.py", "--check"],
+    "release": lambda: [sys.executable, "scripts/release.py", "--unchecked", "--twice"],
     "fresh": lambda: make("test-fresh"),
 }
 
 
-def main():
-    chosen = sys.argv[1:] or list(CHECKS)
-    unknown = [name for name in chosen if name not in CHECKS]
-    if unknown:
-        sys.exit(f"check-release: there is no check {', '.join(unknown)}; there are {', '.join(CHECKS)}")
+def commit():
+    """The commit that is checked out, with a mark if anything else is in the folder."""
+    return environment.output("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=, with uncommitted changes")
+
+
+def results():
+    """The results for this commit so far: a line for each check."""
+    first, *lines = SUMMARY.read_text().splitlines() if SUMMARY.is_file() else [""]
+    return {line.split()[0]: line for line in lines} if first == f"commit {commit()}" else {}
+
+
+def have_passed():
+    """Whether all checks have passed for this commit."""
+    lines = results()
+    return all(lines.get(name, "").endswith(" passed") for name in CHECKS)
+
+
+def run(names):
+    """Runs checks, and returns whether all of them have passed."""
     OUT.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    summary, has_failed = [f"commit {commit}"], False
-    for name in chosen:
+    lines, all_passed = results(), True
+    for name in names:
         begin = time.monotonic()
         log = OUT / f"{name}.log"
         with log.open("w") as file:
             ended = subprocess.run(CHECKS[name](), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         result = "passed" if ended.returncode == 0 else f"FAILED, see {log.relative_to(ROOT)}"
-        has_failed |= ended.returncode != 0
-        summary.append(f"{name:14}{time.monotonic() - begin:7.0f} s  {result}")
-        print(summary[-1], flush=True)
-    (OUT / "summary.txt").write_text("\n".join(summary) + "\n")
-    sys.exit(has_failed)
+        all_passed &= ended.returncode == 0
+        lines[name] = f"{name:14}{time.monotonic() - begin:7.0f} s  {result}"
+        print(lines[name], flush=True)
+        SUMMARY.write_text("\n".join([f"commit {commit()}", *lines.values()]) + "\n")
+    return all_passed
+
+
+def main():
+    names = sys.argv[1:] or list(CHECKS)
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        sys.exit(f"check-release: there is no check {', '.join(unknown)}; there are {', '.join(CHECKS)}")
+    sys.exit(not run(names))
 
 
 if __name__ == "__main__":

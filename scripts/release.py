@@ -2,10 +2,11 @@
 """Builds the release of this commit into .out/release: an archive with binary, ONNX Runtime, licences, completions, man pages, systemd unit,
 documentation and bill of materials, and its SHA-256. Models are not in it: `likeness models pull` fetches them.
 
-    release.py [--check]
+    release.py [--unchecked] [--twice]
 
-The binary is built separately, into target/dist, and contains no path of this machine. The same commit, toolchain and C compiler give the same
-bytes; --check builds a second time, from a copy of the commit in another folder, and compares.
+The checks of check_release.py come first, unless all have passed for this commit; their results are put beside the archive. --unchecked
+leaves them out. The binary is built separately, into target/dist, and contains no path of this machine. The same commit, toolchain and C
+compiler give the same bytes; --twice builds again, from a copy of the commit in another folder, and compares.
 """
 
 import gzip
@@ -20,10 +21,12 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import check_release
 import sbom
 import setup
+from environment import ROOT, output
+from image.rootfs import installed
 
-ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / ".out" / "release"
 # What a crate calls the texts of its licences.
 LICENCES = ("license", "licence", "copying", "copyright", "notice", "unlicense")
@@ -33,10 +36,6 @@ COMPLETIONS = {
     "zsh": "share/zsh/site-functions/_likeness",
     "fish": "share/fish/vendor_completions.d/likeness.fish",
 }
-
-
-def output(*command, cwd=ROOT):
-    return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def build(source):
@@ -103,10 +102,7 @@ def contents(binary, program):
         output(program, "man", "--out", folder)
         for page in Path(folder).iterdir():
             add(f"share/man/man1/{page.name}", page.read_bytes())
-    reference = output(program, "config", "reference") + "\n"
-    installed = reference.replace('data_folder = "likeness-data"\n', 'data_folder = "/var/lib/likeness"\n')
-    assert installed != reference
-    add("etc/likeness/likeness.toml", installed)
+    add("etc/likeness/likeness.toml", installed(output(program, "config", "reference") + "\n"))
     documents = "share/doc/likeness"
     # The files of one commit, at their places beside each other: their links lead somewhere.
     kept = output("git", "ls-files", "LICENSE", "NOTICE", "*.md", "docs", "models", "deploy").splitlines()
@@ -116,10 +112,7 @@ def contents(binary, program):
     for name in setup.NOTICES:
         add(f"{documents}/onnxruntime-{name}", (library / name).read_bytes())
     add(f"{documents}/THIRD-PARTY-LICENSES.txt", licences())
-    with tempfile.TemporaryDirectory() as folder:
-        bill = Path(folder) / "sbom.cdx.json"
-        output(sys.executable, "scripts/sbom.py", bill)
-        add(f"{documents}/sbom.cdx.json", bill.read_bytes())
+    add(f"{documents}/sbom.cdx.json", sbom.document(setup.platform.machine()))
     return files
 
 
@@ -141,6 +134,9 @@ def sha256(data):
 def main():
     if output("git", "status", "--porcelain", "--untracked-files=no"):
         print("release: WARNING: what is not committed is in it", file=sys.stderr)
+    is_checked = "--unchecked" not in sys.argv[1:]
+    if is_checked and not check_release.have_passed() and not check_release.run(check_release.CHECKS):
+        sys.exit("release: a check has failed")
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     name = f"likeness-{version}-{setup.platform.machine()}-{setup.platform.system().lower()}"
     binary = build(ROOT)
@@ -151,8 +147,10 @@ def main():
     write_archive(archive, name, files)
     digest = sha256(archive.read_bytes())
     (OUT / f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n")
+    if is_checked:
+        shutil.copy(check_release.SUMMARY, OUT / "checks.txt")
     print(f"release: {archive.relative_to(ROOT)}, {len(files)} files, {archive.stat().st_size / 2**20:.1f} MiB, SHA-256 {digest}")
-    if "--check" in sys.argv[1:]:
+    if "--twice" in sys.argv[1:]:
         check(archive, name, binary)
 
 

@@ -456,10 +456,41 @@ fn every_target_that_contributors_are_told_of_exists() {
     complete("targets that the Makefile lacks", &missing);
     let ci = text(".ci/run");
     let table = page.split("## What CI runs").nth(1).unwrap();
-    let commands = table.lines().filter(|line| line.starts_with("| `"));
-    for command in commands.flat_map(|line| line.split(" | ").next().unwrap().split('`').skip(1).step_by(2)) {
+    for command in first_column(table.split("\n## ").next().unwrap()) {
         assert!(ci.contains(command), ".ci/run does not run {command}");
     }
+}
+
+/// What stands as code in the first column of tables.
+fn first_column(text: &str) -> impl Iterator<Item = &str> {
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn each_check_of_a_release_is_documented() {
+    let script = text("scripts/check_release.py");
+    let checks = script
+        .split("CHECKS = {")
+        .nth(1)
+        .unwrap()
+        .split("\n}")
+        .next()
+        .unwrap();
+    let names = checks
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
+    let names = BTreeSet::from_iter(names.map(|(name, _)| name));
+    assert!(names.contains("fresh"), "{names:?}");
+    let page = text("CONTRIBUTING.md");
+    let section = page
+        .split("## Releasing")
+        .nth(1)
+        .unwrap()
+        .split("\n## ")
+        .next()
+        .unwrap();
+    assert_eq!(first_column(section).collect::<BTreeSet<_>>(), names);
 }
 
 /// The anchors of a page, as GitHub makes them of its headings.

@@ -334,6 +334,7 @@ impl Drop for Session {
     }
 }
 
+#[doc(hidden)]
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Session {
     /// Executes a statement, and returns the number of rows that it has changed.
