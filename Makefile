@@ -157,7 +157,7 @@ schemathesis: build models ## The service against its own OpenAPI document, with
 bench: setup build models ## The criterion benches
 	$(CARGO) bench --locked --target-dir target --benches
 
-accuracy: setup build models ## Measure on the development pictures and write docs/accuracy.md
+accuracy: setup build models ## Measure on the development images and write docs/accuracy.md
 	@$(CARGO) build $(BUILD) -p likeness-tools --bin score_variants --bin reduced_decoding
 	@$(PYTHON) scripts/accuracy.py
 
@@ -173,7 +173,7 @@ calibrate: setup build models ## Fit the default pack's match calibration to LFW
 check-statistics: setup build models ## Compute the figures of evaluations again with scikit-learn and SciPy
 	@$(PYTHON) scripts/check_statistics.py
 
-measure-evaluation: setup build models ## Pictures per second and peak memory of an evaluation of LFW
+measure-evaluation: setup build models ## Images per second and peak memory of an evaluation of LFW
 	@$(PYTHON) scripts/measure_evaluation.py
 
 sbom: setup ## The bill of materials (CycloneDX) into .out/sbom.cdx.json
@@ -212,7 +212,7 @@ test-image: ## Run the image `likeness` by RUNNER (docker, podman), hardened, an
 deny: ## Licences and sources of all crates; known vulnerabilities where their database can be reached
 	@$(PYTHON) scripts/deny.py
 
-bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients call
+bench-load: setup build models ## Latency, refusals and memory of the service while one to 128 clients send requests
 	@$(CARGO) build $(BUILD) -p likeness-tools --bin load
 	@$(PYTHON) scripts/bench_load.py
 

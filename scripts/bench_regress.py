@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 from environment import ROOT, SHARED, last_release, output
+from setup import DEFAULT_PACK, served_pack
 
 OUT = ROOT / ".out" / "bench-regress"
 HERE = ROOT / "target" / "release" / "likeness"
@@ -42,7 +43,8 @@ def build_base(commit):
 def commands(program):
     """What is measured: a verification and a liveness check of a process of one worker."""
     selfie, photo = images()
-    models = ["--models", ROOT / "models" / "store"]
+    # The pack that set-up has chosen: the default of another commit may be another one.
+    models = ["--models", ROOT / "models" / "store", "--pack", served_pack() or DEFAULT_PACK]
     return {
         "verify": [program, "verify", selfie, photo, *models],
         "liveness": [program, "liveness", selfie, *models],

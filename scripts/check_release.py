@@ -4,8 +4,8 @@ archives, the guide for embedders, the wheel, several replicas, a fresh machine,
 
     check_release.py [CHECK ...]
 
-All checks run, whatever fails. The output of each is in a file in .out/check-release, beside summary.txt, which keeps the results of earlier runs
-for the same commit.
+All checks run, whatever fails, and a test that would be skipped fails. The output of each is in a file in .out/check-release, beside
+summary.txt, which keeps the results of earlier runs for the same commit where nothing else is in the folder.
 """
 
 import os
@@ -15,11 +15,13 @@ import time
 from pathlib import Path
 
 import environment
+from package import EXCLUDED
 
 ROOT = environment.ROOT
 OUT = ROOT / ".out" / "check-release"
 SUMMARY = OUT / "summary.txt"
 HACK, SEMVER_CHECKS = ("cargo-hack", "0.6.46"), ("cargo-semver-checks", "0.51.0")
+DIRTY = ", with uncommitted changes"
 # Seconds of each of the two groups of fuzz targets.
 FUZZ_SECONDS = "600"
 
@@ -38,12 +40,12 @@ def each_feature():
 
 
 def semver():
-    """The facade's API against that of the last tag."""
+    """The API of each published crate against that of the last tag: the tool does not follow re-exports to other crates."""
     latest = environment.last_release()
     if latest is None:
         return ["echo", "there is no tag of a release yet: nothing to compare with"]
     program = environment.cargo_program(*SEMVER_CHECKS)
-    return [program, "semver-checks", "--package", "likeness", "--baseline-rev", latest]
+    return [program, "semver-checks", "--workspace", *EXCLUDED, "--baseline-rev", latest]
 
 
 CHECKS = {
@@ -64,13 +66,14 @@ CHECKS = {
 
 def commit():
     """The commit that is checked out, with a mark if anything else is in the folder."""
-    return environment.output("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=, with uncommitted changes")
+    return environment.output("git", "describe", "--always", "--abbrev=12", "--exclude=*", f"--dirty={DIRTY}")
 
 
 def results():
-    """The results for this commit so far: a line for each check."""
+    """The results for this commit so far, a line for each check; none where anything else is in the folder."""
     first, *lines = SUMMARY.read_text().splitlines() if SUMMARY.is_file() else [""]
-    return {line.split()[0]: line for line in lines} if first == f"commit {commit()}" else {}
+    is_kept = first == f"commit {commit()}" and not first.endswith(DIRTY)
+    return {line.split()[0]: line for line in lines} if is_kept else {}
 
 
 def have_passed():
@@ -79,23 +82,34 @@ def have_passed():
     return all(lines.get(name, "").endswith(" passed") for name in CHECKS)
 
 
+def passes(name, log):
+    """Runs a check; its output goes to the file."""
+    with log.open("w") as file:
+        try:
+            command = CHECKS[name]()
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"check-release: {error}", file=file)
+            return False
+        settings = os.environ | {"LIKENESS_NO_SKIP": "1"}
+        return subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=settings).returncode == 0
+
+
 def run(names):
-    """Runs checks, and returns whether all of them have passed."""
+    """Runs checks, and returns whether all of them have passed for this commit."""
     OUT.mkdir(parents=True, exist_ok=True)
-    all_passed = True
+    checked, lines, failed = commit(), {}, False
     for name in names:
-        begin = time.monotonic()
-        log = OUT / f"{name}.log"
-        with log.open("w") as file:
-            ended = subprocess.run(CHECKS[name](), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-        result = "passed" if ended.returncode == 0 else f"FAILED, see {log.relative_to(ROOT)}"
-        all_passed &= ended.returncode == 0
+        begin, log = time.monotonic(), OUT / f"{name}.log"
+        result = "passed" if passes(name, log) else f"FAILED, see {log.relative_to(ROOT)}"
+        if commit() != checked:
+            result = "FAILED: another commit was checked out meanwhile"
+        failed |= result != "passed"
+        line = f"{name:14}{time.monotonic() - begin:7.0f} s  {result}"
+        print(line, flush=True)
         # Other checks may run beside this one.
-        lines = results()
-        lines[name] = f"{name:14}{time.monotonic() - begin:7.0f} s  {result}"
-        print(lines[name], flush=True)
-        SUMMARY.write_text("\n".join([f"commit {commit()}", *lines.values()]) + "\n")
-    return all_passed
+        lines = results() | lines | {name: line}
+        SUMMARY.write_text("\n".join([f"commit {checked}", *lines.values()]) + "\n")
+    return not failed
 
 
 def main():

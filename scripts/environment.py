@@ -7,7 +7,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Models, pictures and the reference.
+# Models, images and the reference.
 SHARED = Path(os.environ.get("LIKENESS_SHARED") or ROOT.parent / "shared")
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Packages the published crates into target/package.
+"""Packages the published crates into target/package, or publishes them.
 
-    package.py [ARGUMENT ...]    arguments of `cargo package`, such as --no-verify
+    package.py [--publish] [ARGUMENT ...]    arguments of `cargo package` or `cargo publish`, such as --no-verify or --dry-run
 
-With SOURCE, the address of the repository, the archives name it (`repository`): they are made from a copy of the last commit that has
-it in its manifests. Without, they name none, and are made from this folder.
+With the address of the repository in SOURCE, the crates name it (`repository`): they are packaged from a copy of the last commit, into
+whose manifests it is written. Without, they name none, and are packaged from this folder.
 """
 
 import os
@@ -16,24 +16,32 @@ from pathlib import Path
 
 from environment import ROOT
 
-UNPUBLISHED = ("likeness-tools", "likeness-testing")
+EXCLUDED = ("--exclude", "likeness-tools", "--exclude", "likeness-testing")
 
 
 def name_repository(source, address):
     """Adds the address to the manifests of the workspace and of its members."""
+    replace(source / "Cargo.toml", "[workspace.package]\n", f'[workspace.package]\nrepository = "{address}"\n')
     for manifest in (source / "Cargo.toml", *source.glob("crates/*/Cargo.toml")):
-        text = manifest.read_text().replace("[workspace.package]\n", f'[workspace.package]\nrepository = "{address}"\n')
-        manifest.write_text(text.replace("\nlicense.workspace = true\n", "\nlicense.workspace = true\nrepository.workspace = true\n"))
+        replace(manifest, "\nlicense.workspace = true\n", "\nlicense.workspace = true\nrepository.workspace = true\n")
+
+
+def replace(file, old, new):
+    text = file.read_text()
+    if text.count(old) != 1:
+        sys.exit(f"package: {file.name} of {file.parent.name} does not have {old.strip()} once")
+    file.write_text(text.replace(old, new))
 
 
 def main():
-    address = os.environ.get("SOURCE")
-    excluded = [argument for name in UNPUBLISHED for argument in ("--exclude", name)]
-    command = ["cargo", "package", "--locked", "--target-dir", ROOT / "target", "--workspace", *excluded, *sys.argv[1:]]
+    address, arguments = os.environ.get("SOURCE"), sys.argv[1:]
+    verb = "publish" if "--publish" in arguments else "package"
+    command = ["cargo", verb, "--locked", "--target-dir", ROOT / "target", "--workspace", *EXCLUDED]
+    command += [argument for argument in arguments if argument != "--publish"]
     if not address:
         sys.exit(subprocess.run(command, cwd=ROOT).returncode)
-    if not re.fullmatch(r"https?://[^\s\"\\]+", address):
-        sys.exit(f"package: SOURCE must be the http or https address of the repository, not {address!r}")
+    if not re.fullmatch(r"https?://[\w.:-]+(/[\w.~/-]*)?", address, re.ASCII):
+        sys.exit("package: SOURCE must be an http or https address without credentials and query, such as https://git.example/likeness")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "likeness"
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, copy], check=True)

@@ -5,10 +5,12 @@ documentation and bill of materials, and its SHA-256. Models are not in it: `lik
     release.py [--unchecked] [--twice]
 
 The checks of check_release.py come first, unless all have passed for this commit; their results are put beside the archive. --unchecked
-leaves them out. The binary is built separately, into target/dist, and contains no path of this machine. The same commit, toolchain and C
-compiler give the same bytes; --twice builds again, from a copy of the commit in another folder, and compares.
+leaves them out. The binary is built separately, into target/dist, and contains no path of this machine. The same commit gives the same
+bytes with the same Rust, C compiler, nasm, binutils and Python; --twice builds again, from a copy of the commit in another folder, and
+compares.
 """
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -22,14 +24,18 @@ import tomllib
 from pathlib import Path
 
 import check_release
+import licences
 import sbom
 import setup
 from environment import ROOT, output
 from image.rootfs import installed
 
 OUT = ROOT / ".out" / "release"
-# What a crate calls the texts of its licences.
-LICENCES = ("license", "licence", "copying", "copyright", "notice", "unlicense")
+LIBRARY = ROOT / ".setup" / "onnxruntime"
+DOCUMENTS = (
+    "LICENSE", "NOTICE", ":(glob)*.md", "docs", "models", "deploy", "examples", "bindings/python/README.md", "bindings/python/examples",
+    "crates/server/likeness.toml", "crates/packs/onnxruntime.toml", "tools/export_edgeface.py",
+)
 # Shell, and where its package manager would put the script.
 COMPLETIONS = {
     "bash": "share/bash-completion/completions/likeness",
@@ -43,9 +49,11 @@ def build(source):
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     # The folder of the build is within that of the sources.
     prefixes = {home: "/cargo", output("rustc", "--print", "sysroot", cwd=source): "/rust", source: "/likeness"}
+    if any(" " in str(path) for path in prefixes):
+        sys.exit("release: CFLAGS cannot hold a path with a space: build in another folder")
     c_flags = " ".join(f"-ffile-prefix-map={path}={name}" for path, name in prefixes.items())
     settings = {
-        "RUSTFLAGS": " ".join(f"--remap-path-prefix={path}={name}" for path, name in prefixes.items()),
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(f"--remap-path-prefix={path}={name}" for path, name in prefixes.items()),
         "CFLAGS": c_flags,
         "CXXFLAGS": c_flags,
         "LIKENESS_GIT_COMMIT": output("git", "rev-parse", "HEAD"),
@@ -64,28 +72,6 @@ def build(source):
     return binary
 
 
-def licences():
-    """The texts of the licences of all crates in the binary, each text once."""
-    _, packages = sbom.crates(setup.platform.machine())
-    texts, without = {}, []
-    for package in packages:
-        # Those of the workspace are under its own.
-        if package["source"] is None:
-            continue
-        folder = Path(package["manifest_path"]).parent
-        name = f"{package['name']} {package['version']} ({package['license'] or 'see its file'})"
-        files = [file for file in folder.iterdir() if file.is_file() and file.name.lower().startswith(LICENCES)]
-        for file in sorted(files):
-            text = file.read_text(encoding="utf-8", errors="replace").strip()
-            texts.setdefault(text, set()).add(name)
-        if not files:
-            without.append(name)
-    parts = ["Crates without a file of their own:", *without, "=" * 80, ""]
-    for text, names in sorted(texts.items(), key=lambda entry: sorted(entry[1])):
-        parts.append("\n".join([*sorted(names), "-" * 80, text, "=" * 80, ""]))
-    return "\n".join(parts)
-
-
 def contents(binary, program):
     """Returns the files by path below the archive's folder: their bytes, and whether each is a program."""
     files = {"bin/likeness": (binary, True)}
@@ -93,8 +79,7 @@ def contents(binary, program):
     def add(path, data):
         files[path] = (data.encode() if isinstance(data, str) else data, False)
 
-    library = ROOT / ".setup" / "onnxruntime"
-    add("lib/likeness/libonnxruntime.so", (library / "libonnxruntime.so").read_bytes())
+    add("lib/likeness/libonnxruntime.so", (LIBRARY / "libonnxruntime.so").read_bytes())
     add("lib/systemd/system/likeness.service", (ROOT / "deploy/systemd/likeness.service").read_bytes())
     for shell, path in COMPLETIONS.items():
         add(path, output(program, "completions", shell) + "\n")
@@ -104,15 +89,13 @@ def contents(binary, program):
             add(f"share/man/man1/{page.name}", page.read_bytes())
     add("etc/likeness/likeness.toml", installed(output(program, "config", "reference") + "\n"))
     documents = "share/doc/likeness"
-    # The files of one commit, at their places beside each other: their links lead somewhere.
-    kept = output("git", "ls-files", "LICENSE", "NOTICE", "*.md", "docs", "models", "deploy").splitlines()
-    for path in kept:
-        if path.startswith(("docs/", "models/", "deploy/")) or "/" not in path:
-            add(f"{documents}/{path}", (ROOT / path).read_bytes())
+    # At their places beside each other, with what they link to, but for the sources of the crates.
+    for path in output("git", "ls-files", *DOCUMENTS).splitlines():
+        add(f"{documents}/{path}", (ROOT / path).read_bytes())
     for name in setup.NOTICES:
-        add(f"{documents}/onnxruntime-{name}", (library / name).read_bytes())
-    add(f"{documents}/THIRD-PARTY-LICENSES.txt", licences())
-    add(f"{documents}/sbom.cdx.json", sbom.document(setup.platform.machine()))
+        add(f"{documents}/onnxruntime-{name}", (LIBRARY / name).read_bytes())
+    add(f"{documents}/THIRD-PARTY-LICENSES.txt", licences.of_crates(setup.platform.machine()))
+    add(f"{documents}/sbom.cdx.json", sbom.document(setup.platform.machine(), setup.DEFAULT_PACK))
     return files
 
 
@@ -132,10 +115,15 @@ def sha256(data):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unchecked", action="store_true", help="leave out the checks")
+    parser.add_argument("--twice", action="store_true", help="build in another folder too, and compare")
+    arguments = parser.parse_args()
+    if not (LIBRARY / "libonnxruntime.so").is_file():
+        sys.exit("release: ONNX Runtime is not in .setup/onnxruntime: run `make setup`, without ORT_DYLIB_PATH")
     if output("git", "status", "--porcelain", "--untracked-files=no"):
         print("release: WARNING: what is not committed is in it", file=sys.stderr)
-    is_checked = "--unchecked" not in sys.argv[1:]
-    if is_checked and not check_release.have_passed() and not check_release.run(check_release.CHECKS):
+    if not (arguments.unchecked or check_release.have_passed() or check_release.run(check_release.CHECKS)):
         sys.exit("release: a check has failed")
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     name = f"likeness-{version}-{setup.platform.machine()}-{setup.platform.system().lower()}"
@@ -147,10 +135,10 @@ def main():
     write_archive(archive, name, files)
     digest = sha256(archive.read_bytes())
     (OUT / f"{archive.name}.sha256").write_text(f"{digest}  {archive.name}\n")
-    if is_checked:
+    if not arguments.unchecked:
         shutil.copy(check_release.SUMMARY, OUT / "checks.txt")
     print(f"release: {archive.relative_to(ROOT)}, {len(files)} files, {archive.stat().st_size / 2**20:.1f} MiB, SHA-256 {digest}")
-    if "--twice" in sys.argv[1:]:
+    if arguments.twice:
         check(archive, name, binary)
 
 

@@ -18,16 +18,19 @@ from pathlib import Path
 import setup
 
 ROOT = Path(__file__).resolve().parent.parent
+# Swagger UI, which a build script puts into the binary.
+EMBEDDED = ("utoipa-swagger-ui-vendored",)
 
 
-def crates(machine):
-    """What is compiled into the binary for that machine: not what only tests and build scripts use."""
+def crates(machine, folder=ROOT):
+    """What is compiled into the package in that folder for that machine: not what only tests and build scripts use, but for what
+    one of those puts into it."""
     host = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     (host,) = [line.removeprefix("host: ") for line in host.splitlines() if line.startswith("host: ")]
     target = host if machine == platform.machine() else f"{machine}-unknown-linux-gnu"
     # Not over the network where all is there already.
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target]
-    metadata = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
+    metadata = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=folder).stdout)
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     root = metadata["resolve"]["root"]
@@ -38,7 +41,7 @@ def crates(machine):
             continue
         seen.add(node)
         for dependency in nodes[node]["deps"]:
-            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
+            if any(kind["kind"] is None for kind in dependency["dep_kinds"]) or packages[dependency["pkg"]]["name"] in EMBEDDED:
                 waiting.append(dependency["pkg"])
     return packages[root], [packages[node] for node in sorted(seen - {root})]
 
@@ -60,7 +63,7 @@ def component(kind, name, version, **more):
     return {"type": kind, "name": name, "version": version, **{key: value for key, value in more.items() if value}}
 
 
-def bill(machine):
+def bill(machine, pack):
     root, others = crates(machine)
     known = checksums()
     components = [
@@ -79,7 +82,7 @@ def bill(machine):
             hashes=hashes(wheel[1] if wheel else None), purl=f"pkg:pypi/onnxruntime@{setup.VERSION}",
         )
     )
-    pack = tomllib.loads((ROOT / "models" / (setup.served_pack() or setup.DEFAULT_PACK) / "pack.toml").read_text())
+    pack = tomllib.loads((ROOT / "models" / pack / "pack.toml").read_text())
     for name, source in sorted(pack["sources"].items()):
         components.append(
             component(
@@ -101,9 +104,9 @@ def bill(machine):
     }
 
 
-def document(machine):
+def document(machine, pack):
     """The bill as its file has it."""
-    return json.dumps(bill(machine), indent=1, sort_keys=True) + "\n"
+    return json.dumps(bill(machine, pack), indent=1, sort_keys=True) + "\n"
 
 
 def main():
@@ -111,7 +114,7 @@ def main():
     parser.add_argument("--machine", default=platform.machine())
     parser.add_argument("file", nargs="?", type=Path)
     arguments = parser.parse_args()
-    text = document(arguments.machine)
+    text = document(arguments.machine, setup.served_pack() or setup.DEFAULT_PACK)
     if arguments.file:
         arguments.file.parent.mkdir(parents=True, exist_ok=True)
         arguments.file.write_text(text)

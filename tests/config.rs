@@ -637,7 +637,7 @@ fn old_names() -> Outcome {
     for (arguments, warning, reached) in [
         (
             &["doctor", "--provider-option", "threads=2"][..],
-            "`--provider-option` has been renamed to `--set engine.`",
+            "`--provider-option` has been renamed to `--set engine.NAME=VALUE`",
             "engine.threads (set by --set)",
         ),
         (

@@ -493,6 +493,40 @@ fn each_check_of_a_release_is_documented() {
     assert_eq!(first_column(section).collect::<BTreeSet<_>>(), names);
 }
 
+#[test]
+fn every_place_that_names_the_version_names_this_one() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        ("Cargo.toml", "version = \"VERSION\""),
+        ("bindings/python/Cargo.toml", "version = \"VERSION\""),
+        ("deploy/helm/likeness/Chart.yaml", "version: VERSION"),
+        ("deploy/helm/likeness/Chart.yaml", "appVersion: VERSION"),
+        ("deploy/kubernetes/kustomization.yaml", "    newTag: VERSION"),
+        ("docs/install.md", "tar -xf likeness-VERSION-x86_64-linux.tar.gz"),
+        ("docs/install.md", "cd likeness-VERSION-x86_64-linux"),
+    ] {
+        let expected = line.replace("VERSION", version);
+        assert!(
+            text(file).lines().any(|each| each == expected),
+            "{file} lacks {expected:?}"
+        );
+    }
+    for line in text("Cargo.toml")
+        .lines()
+        .filter(|line| line.contains("path = \"crates/"))
+    {
+        let is_testing = line.starts_with("likeness-testing ");
+        assert!(
+            is_testing || line.contains(&format!("version = \"{version}\"")),
+            "{line}"
+        );
+    }
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock", "bindings/python/Cargo.lock"] {
+        let expected = format!("name = \"likeness-engine\"\nversion = \"{version}\"");
+        assert!(text(lock).contains(&expected), "{lock} has another version");
+    }
+}
+
 /// The anchors of a page, as GitHub makes them of its headings.
 fn anchors(page: &str) -> BTreeSet<String> {
     let mut in_code = false;

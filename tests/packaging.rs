@@ -188,7 +188,16 @@ fn bill() -> Outcome {
         .iter()
         .filter_map(|component| component["name"].as_str())
         .collect();
-    for shipped in ["axum", "ort", "sqlx", "rustls", "onnxruntime", "likeness-server"] {
+    let embedded = "utoipa-swagger-ui-vendored";
+    for shipped in [
+        "axum",
+        "ort",
+        "sqlx",
+        "rustls",
+        "onnxruntime",
+        "likeness-server",
+        embedded,
+    ] {
         ensure!(names.contains(shipped), "{shipped} is missing");
     }
     for tool in ["criterion", "proptest", "insta", "rcgen"] {

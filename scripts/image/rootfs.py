@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
+import licences  # noqa: E402
 import setup  # noqa: E402
 from setup import DEFAULT_PACK  # noqa: E402
 
@@ -99,6 +100,9 @@ def assemble(root, build):
     for name in ("LICENSE", "NOTICE", "SECURITY.md"):
         put(ROOT / name, documents / name, 0o444)
     put_pack(build, setup.served_pack() or DEFAULT_PACK, root / "usr/share/likeness/models", documents)
+    texts = documents / "THIRD-PARTY-LICENSES.txt"
+    texts.write_text(licences.of_crates(build.machine))
+    texts.chmod(0o444)
     bill = [sys.executable, ROOT / "scripts" / "sbom.py", "--machine", build.machine, documents / "sbom.cdx.json"]
     subprocess.run(bill, check=True)
     configuration = root / "etc/likeness/likeness.toml"

@@ -20,7 +20,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -172,8 +172,9 @@ fn with_current_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString
             current.push(with_prefix);
             continue;
         };
-        warn_renamed(old, new, None);
         let (flag, of_value) = new.split_once(' ').unwrap_or((new, ""));
+        let rest = if of_value.is_empty() { "" } else { "NAME=VALUE" };
+        warn_renamed(old, &format!("{new}{rest}"), None);
         match value {
             Some(value) => current.push(format!("{flag}={of_value}{value}").into()),
             None => {
@@ -211,9 +212,12 @@ pub(crate) fn warn_renamed(old: &str, new: &str, origin: Option<&str>) {
     ));
 }
 
-/// Prints a line to standard output.
+/// Prints a line to standard output. One that nobody reads any more, as behind `head`, is no failure.
 pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Returns a value as text, or what stands for an absent one.

@@ -6,6 +6,7 @@ use std::process::Command;
 use likeness_testing::{Failed, Outcome, Suite, ensure, ensure_eq, for_each};
 
 use super::run;
+use crate::support::process::likeness;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.test("completions_of_every_shell_name_every_command", scripts);
@@ -13,6 +14,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         "an_unknown_shell_is_an_error_that_names_the_known_ones",
         unknown_shell,
     );
+    suite.test("a_reader_that_has_left_is_no_error", left);
     suite.test("man_writes_a_page_for_every_command", pages);
     suite.test("man_says_which_folder_cannot_be_written", unwritable);
 }
@@ -28,6 +30,15 @@ fn commands(of: &[&str]) -> Result<Vec<String>, Failed> {
         .filter(|name| !name.is_empty() && *name != "help")
         .map(ToOwned::to_owned)
         .collect())
+}
+
+fn left() -> Outcome {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut command = likeness();
+    let ended = command.args(["completions", "bash"]).stdout(writer).output()?;
+    ensure!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+    Ok(())
 }
 
 fn scripts() -> Outcome {

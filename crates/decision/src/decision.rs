@@ -137,6 +137,7 @@ impl Code {
 
 /// One line of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Detail {
     /// Why the line is there.
     pub code: Code,
@@ -150,6 +151,7 @@ pub struct Detail {
 
 /// What a profile makes of the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decision {
     /// The lines, in the order of [`Code::ALL`]; none where everything passes.
     pub details: Vec<Detail>,

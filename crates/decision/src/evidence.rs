@@ -37,6 +37,7 @@ pub struct Evidence<'a> {
 
 /// Which score an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[non_exhaustive]
 pub enum Measurement {
     /// [`Evidence::face_match`].
     #[strum(to_string = "face match")]

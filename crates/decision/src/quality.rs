@@ -40,6 +40,7 @@ pub struct MeasuredFace {
 /// shows in the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Finding {
     /// None: the check is off.
     Off,
@@ -196,6 +197,7 @@ impl Default for QualityChecks {
 /// Why [`QualityChecks`] cannot be used: a bound is not a number in its range.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("quality.{key} is {value}, but must be a number from 0 to {highest}")]
+#[non_exhaustive]
 pub struct QualityBoundError {
     /// Which bound, as configuration writes it: `small_face.below`.
     pub key: &'static str,

@@ -46,6 +46,7 @@ pub fn default_passes(provider: Provider) -> Passes {
 
 /// The cohort that similarities are normalised by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum CohortChoice {
     /// That of the match calibration in use: the pack's own, or a calibration file's; none where it has none.
     #[default]
@@ -67,6 +68,7 @@ impl CohortChoice {
 
 /// How HEIC and AVIF are decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum HeifChoice {
     /// They are refused by name.
     #[default]
