@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""cargo-deny over Cargo.lock: licences, bans and sources always; advisories where their database can be fetched.
+"""cargo-deny over Cargo.lock and that of the Python bindings: licences, bans and sources always; advisories of the first where their database can be fetched.
 
     deny.py [--advisories]
 
@@ -23,9 +23,11 @@ def main():
     def deny(*arguments, **options):
         return subprocess.run([program, *arguments], cwd=ROOT, **options)
 
-    checked = deny("--log-level", "error", "check", "--hide-inclusion-graph", "--allow", "duplicate", "licenses", "bans", "sources")
-    if checked.returncode != 0:
-        sys.exit(checked.returncode)
+    for manifest in ("Cargo.toml", "bindings/python/Cargo.toml"):
+        place = ["--manifest-path", manifest, "--config", "deny.toml", "--log-level", "error"]
+        checked = deny(*place, "check", "--hide-inclusion-graph", "--allow", "duplicate", "licenses", "bans", "sources")
+        if checked.returncode != 0:
+            sys.exit(checked.returncode)
     if deny("--log-level", "off", "fetch", "db", capture_output=True).returncode == 0:
         # What was fetched is looked at, whatever it says.
         sys.exit(deny("check", "--disable-fetch", "--hide-inclusion-graph", "advisories").returncode)

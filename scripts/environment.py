@@ -16,6 +16,24 @@ def output(*command, cwd=ROOT):
     return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
+def without_paths(source):
+    """What a build of the sources in this folder is given so that its binary names no path of this machine, and the paths."""
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    # The folder of the build is within that of the sources.
+    names = {home: "/cargo", Path(output("rustc", "--print", "sysroot", cwd=source)): "/rust", source: "/likeness"}
+    if any(" " in str(path) for path in names):
+        sys.exit("CFLAGS cannot hold a path with a space: build in another folder")
+    c_flags = " ".join(f"-ffile-prefix-map={path}={name}" for path, name in names.items())
+    rust_flags = "\x1f".join(f"--remap-path-prefix={path}={name}" for path, name in names.items())
+    return {"CARGO_ENCODED_RUSTFLAGS": rust_flags, "CFLAGS": c_flags, "CXXFLAGS": c_flags}, list(names)
+
+
+def refuse_paths(binary, paths):
+    for path in paths:
+        if os.fsencode(str(path)) in binary:
+            sys.exit(f"the binary names {path}")
+
+
 def last_release():
     """The tag of the last release; None before the first."""
     return next(iter(output("git", "tag", "--list", "v*", "--sort=-version:refname").split()), None)

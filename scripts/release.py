@@ -27,7 +27,7 @@ import check_release
 import licences
 import sbom
 import setup
-from environment import ROOT, output
+from environment import ROOT, output, refuse_paths, without_paths
 from image.rootfs import installed
 
 OUT = ROOT / ".out" / "release"
@@ -46,29 +46,19 @@ COMPLETIONS = {
 
 def build(source):
     """Builds the sources in a folder and returns the stripped binary."""
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    # The folder of the build is within that of the sources.
-    prefixes = {home: "/cargo", output("rustc", "--print", "sysroot", cwd=source): "/rust", source: "/likeness"}
-    if any(" " in str(path) for path in prefixes):
-        sys.exit("release: CFLAGS cannot hold a path with a space: build in another folder")
-    c_flags = " ".join(f"-ffile-prefix-map={path}={name}" for path, name in prefixes.items())
-    settings = {
-        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(f"--remap-path-prefix={path}={name}" for path, name in prefixes.items()),
-        "CFLAGS": c_flags,
-        "CXXFLAGS": c_flags,
-        "LIKENESS_GIT_COMMIT": output("git", "rev-parse", "HEAD"),
-    }
+    settings, paths = without_paths(source)
+    settings["LIKENESS_GIT_COMMIT"] = output("git", "rev-parse", "HEAD")
     # Of the installed system or of set-up, the same for both builds.
     assembler = os.pathsep.join([str(ROOT / ".setup/nasm/usr/bin"), os.environ["PATH"]])
     command = ["cargo", "build", "--release", "--locked", "--target-dir", "target/dist", "--bin", "likeness"]
     subprocess.run(command, cwd=source, check=True, env=os.environ | settings | {"PATH": assembler})
     with tempfile.TemporaryDirectory() as folder:
         stripped = Path(folder) / "likeness"
-        subprocess.run(["strip", "-o", stripped, source / "target/dist/release/likeness"], check=True)
+        # The build ID is a digest of the debug information too, which names the folders of the assembler.
+        strip = ["strip", "--remove-section=.note.gnu.build-id", "-o", stripped, source / "target/dist/release/likeness"]
+        subprocess.run(strip, check=True)
         binary = stripped.read_bytes()
-    for path in prefixes:
-        if os.fsencode(str(path)) in binary:
-            sys.exit(f"release: the binary names {path}")
+    refuse_paths(binary, paths)
     return binary
 
 

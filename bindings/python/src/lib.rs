@@ -1,23 +1,26 @@
 //! Python bindings of the engine: the module `likeness._likeness`. `python/likeness/__init__.pyi` documents it for its users.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use likeness::decision::{Detail, Profile};
+use likeness::embedding::{Embedding, MAX_TEMPLATE_BYTES};
 use likeness::imaging::Image;
-use likeness::packs::StoreSearch;
+use likeness::packs::{PackError, Store, StoreSearch};
 use likeness::runtime::{LibrarySearch, Provider};
 use likeness::{
-    Budget, BuildError, Comparison, EmbedOptions, EmbeddedFace, EngineError, ImageReport, Input,
+    Budget, BuildError, Comparison, EmbedOptions, EmbeddedFace, EngineError, ImageReport, ImageRole, Input,
     LivenessCheck, LivenessOptions, Verification, VerifyOptions,
 };
 use likeness_api::ApiError;
+use likeness_packs::fetch::{Mirror, Pull};
 use numpy::{
-    IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray3, PyUntypedArray,
-    PyUntypedArrayMethods,
+    IntoPyArray, PyArray1, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray3,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
@@ -25,23 +28,32 @@ create_exception!(
     likeness,
     LikenessError,
     PyException,
-    "A request failed. `code` is the error code of the HTTP API."
+    "An image cannot be used, the deadline passed, or inference failed. `code` is the error code of the HTTP API."
 );
 create_exception!(
     likeness,
     SetupError,
     PyException,
-    "An engine cannot be built: ONNX Runtime, the model pack or a setting has to be corrected."
+    "An engine cannot be built, or models cannot be fetched: the message says what to correct."
 );
 
+/// How often a fetch checks for signals, such as Ctrl-C.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long an interrupted fetch is waited for.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The numbers of workers that the engine accepts.
+const WORKERS: std::ops::RangeInclusive<i64> = 1..=1024;
+
 /// An image as Python has it.
-enum Source {
+enum Source<'py> {
     Bytes(PyBackedBytes),
     File(PathBuf),
-    Pixels(Image),
+    Pixels(PyReadonlyArray3<'py, u8>),
 }
 
-impl<'py> FromPyObject<'_, 'py> for Source {
+impl<'py> FromPyObject<'_, 'py> for Source<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
@@ -59,23 +71,47 @@ impl<'py> FromPyObject<'_, 'py> for Source {
     }
 }
 
-/// Copies the pixels of an array.
-fn pixels(array: &Bound<'_, PyUntypedArray>) -> PyResult<Image> {
-    let (shape, dtype) = (array.shape().to_vec(), array.dtype());
+/// Checks that an array has the form of an image; its size is for the engine's limits.
+fn pixels<'py>(array: &Bound<'py, PyUntypedArray>) -> PyResult<PyReadonlyArray3<'py, u8>> {
+    let (shape, dtype) = (array.shape(), array.dtype());
     let rgb = array
-        .extract::<PyReadonlyArray3<'_, u8>>()
+        .extract::<PyReadonlyArray3<'py, u8>>()
         .ok()
-        .filter(|_| shape.last() == Some(&3));
-    let Some(rgb) = rgb else {
-        return Err(PyValueError::new_err(format!(
+        .filter(|_| shape.last() == Some(&3) && !shape.contains(&0));
+    rgb.ok_or_else(|| {
+        PyValueError::new_err(format!(
             "an image is an array of shape (height, width, 3) of uint8, RGB, not one of shape {shape:?} of {dtype}"
-        )));
-    };
-    let side = |axis: usize| u32::try_from(shape.get(axis).copied().unwrap_or_default());
-    let too_large = |_| PyValueError::new_err(format!("an image of shape {shape:?} is too large"));
-    let (height, width) = (side(0).map_err(too_large)?, side(1).map_err(too_large)?);
-    let values = rgb.as_array().iter().copied().collect();
-    Image::from_rgb8(width, height, values).map_err(|error| PyValueError::new_err(error.to_string()))
+        ))
+    })
+}
+
+/// An embedding as Python has it.
+struct Vector(Embedding);
+
+impl<'py> FromPyObject<'_, 'py> for Vector {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let array = object.cast::<PyUntypedArray>().map_err(|_| {
+            let kind = object.get_type();
+            PyTypeError::new_err(format!("an embedding is a NumPy array, not {kind}"))
+        })?;
+        let (shape, dtype) = (array.shape(), array.dtype());
+        let is_float = dtype.kind() == b'f' && [4, 8].contains(&dtype.itemsize());
+        // No template holds so many numbers, and a view of one number may declare any length.
+        let is_vector = matches!(shape, [length] if *length <= MAX_TEMPLATE_BYTES);
+        if !(is_float && is_vector) {
+            return Err(PyValueError::new_err(format!(
+                "an embedding is an array of shape (dimensions,) of float32 or float64, not one of shape {shape:?} of {dtype}"
+            )));
+        }
+        // NumPy copies any stride, alignment and byte order.
+        let copy = array.call_method1("astype", ("float32", "C"))?;
+        let values = copy.extract::<PyReadonlyArray1<'py, f32>>()?.to_vec()?;
+        Embedding::new(values)
+            .map(Self)
+            .map_err(|_| PyValueError::new_err("the numbers of an embedding must be finite and not all 0"))
+    }
 }
 
 /// An image that the engine can read.
@@ -241,7 +277,7 @@ impl Engine {
         models: Option<PathBuf>,
         library: Option<PathBuf>,
         provider: Option<String>,
-        workers: Option<usize>,
+        workers: Option<i64>,
     ) -> PyResult<Self> {
         let mut builder = likeness::Engine::builder();
         if let Some(pack) = pack {
@@ -262,7 +298,15 @@ impl Engine {
             builder = builder.provider(provider.map_err(|error| PyValueError::new_err(error.to_string()))?);
         }
         if let Some(workers) = workers {
-            builder = builder.workers(workers);
+            let count = usize::try_from(workers)
+                .ok()
+                .filter(|_| WORKERS.contains(&workers));
+            builder = builder.workers(count.ok_or_else(|| {
+                let (least, most) = (WORKERS.start(), WORKERS.end());
+                PyValueError::new_err(format!(
+                    "workers must be between {least} and {most}, not {workers}"
+                ))
+            })?);
         }
         let engine = py.detach(|| builder.build()).map_err(setup_error)?;
         Ok(Self { engine })
@@ -278,32 +322,31 @@ impl Engine {
     fn verify(
         &self,
         py: Python<'_>,
-        selfie: Source,
-        photo: Source,
+        selfie: Source<'_>,
+        photo: Source<'_>,
         profile: &str,
         multiface: bool,
         timeout: Option<f64>,
     ) -> PyResult<Verified> {
         let profile = Profile::builtin(profile).ok_or_else(|| {
             let names = Profile::BUILTIN_NAMES.join(", ");
-            PyValueError::new_err(format!("there is no profile {profile:?}; there are {names}"))
+            PyValueError::new_err(format!("unknown profile {profile:?}; use one of {names}"))
         })?;
         let options = VerifyOptions::default()
             .with_profile(profile)
             .with_photo_multiface(multiface)
             .with_budget(budget(timeout)?);
-        let result = py.detach(|| {
-            let (selfie, photo) = (self.load(selfie)?, self.load(photo)?);
-            Ok::<_, Failure>(self.engine.verify(selfie.input(), photo.input(), &options)?)
-        });
-        verified(py, &result?)
+        let selfie = self.load(py, selfie, ImageRole::Selfie)?;
+        let photo = self.load(py, photo, ImageRole::Photo)?;
+        let result = py.detach(|| self.engine.verify(selfie.input(), photo.input(), &options));
+        verified(py, &result.map_err(Failure::from)?)
     }
 
     #[pyo3(signature = (selfie, *, threshold=None, timeout=None))]
     fn liveness(
         &self,
         py: Python<'_>,
-        selfie: Source,
+        selfie: Source<'_>,
         threshold: Option<f64>,
         timeout: Option<f64>,
     ) -> PyResult<Checked> {
@@ -311,53 +354,38 @@ impl Engine {
         if let Some(threshold) = threshold {
             options = options.with_threshold(threshold);
         }
-        let result = py.detach(|| {
-            let selfie = self.load(selfie)?;
-            Ok::<_, Failure>(self.engine.liveness(selfie.input(), &options)?)
-        });
-        checked(py, &result?)
+        let selfie = self.load(py, selfie, ImageRole::Selfie)?;
+        let result = py.detach(|| self.engine.liveness(selfie.input(), &options));
+        checked(py, &result.map_err(Failure::from)?)
     }
 
     #[pyo3(signature = (image, *, all_faces=false, timeout=None))]
     fn embed(
         &self,
         py: Python<'_>,
-        image: Source,
+        image: Source<'_>,
         all_faces: bool,
         timeout: Option<f64>,
     ) -> PyResult<Vec<Embedded>> {
         let options = EmbedOptions::default()
             .with_all_faces(all_faces)
             .with_budget(budget(timeout)?);
-        let result = py.detach(|| {
-            let image = self.load(image)?;
-            Ok::<_, Failure>(self.engine.embed(image.input(), &options)?)
-        });
-        result?.iter().map(|face| embedded(py, face)).collect()
+        let image = self.load(py, image, ImageRole::Photo)?;
+        let result = py.detach(|| self.engine.embed(image.input(), &options));
+        let faces = result.map_err(Failure::from)?;
+        faces.iter().map(|face| embedded(py, face)).collect()
     }
 
     #[pyo3(signature = (image, *, timeout=None))]
-    fn detect(&self, py: Python<'_>, image: Source, timeout: Option<f64>) -> PyResult<Vec<Py<Face>>> {
+    fn detect(&self, py: Python<'_>, image: Source<'_>, timeout: Option<f64>) -> PyResult<Vec<Py<Face>>> {
         let budget = budget(timeout)?;
-        let result = py.detach(|| {
-            let image = self.load(image)?;
-            Ok::<_, Failure>(self.engine.detect(image.input(), &budget)?)
-        });
-        faces(py, &result?)
+        let image = self.load(py, image, ImageRole::Photo)?;
+        let result = py.detach(|| self.engine.detect(image.input(), &budget));
+        faces(py, &result.map_err(Failure::from)?)
     }
 
-    fn compare(
-        &self,
-        py: Python<'_>,
-        one: PyReadonlyArray1<'_, f32>,
-        other: PyReadonlyArray1<'_, f32>,
-    ) -> PyResult<Compared> {
-        let embedding = |values: PyReadonlyArray1<'_, f32>| {
-            let embedding = likeness::embedding::Embedding::new(values.to_vec()?);
-            embedding.map_err(|error| PyValueError::new_err(error.to_string()))
-        };
-        let (one, other) = (embedding(one)?, embedding(other)?);
-        let compared = py.detach(|| self.engine.compare(&one, &other));
+    fn compare(&self, py: Python<'_>, one: Vector, other: Vector) -> PyResult<Compared> {
+        let compared = py.detach(|| self.engine.compare(&one.0, &other.0));
         let Comparison {
             similarity,
             confidence,
@@ -380,22 +408,39 @@ impl Engine {
 }
 
 impl Engine {
-    /// Reads the file of an image, and no more of it than one byte beyond the limit.
-    fn load(&self, source: Source) -> Result<Loaded, Failure> {
-        use std::io::Read;
-        Ok(match source {
-            Source::Bytes(bytes) => Loaded::Bytes(bytes),
-            Source::Pixels(image) => Loaded::Pixels(image),
+    /// Brings an image into the form that the engine reads, without the GIL: of a file no more than one byte beyond the limit
+    /// is read, and of an array that is beyond the limits nothing is copied.
+    fn load(&self, py: Python<'_>, source: Source<'_>, role: ImageRole) -> Result<Loaded, Failure> {
+        match source {
+            Source::Bytes(bytes) => Ok(Loaded::Bytes(bytes)),
             Source::File(path) => {
-                let mut bytes = Vec::new();
-                let limit = self.engine.limits().max_bytes as u64;
-                let file = std::fs::File::open(&path).map_err(|error| Failure::File(path.clone(), error))?;
-                file.take(limit + 1)
-                    .read_to_end(&mut bytes)
-                    .map_err(|error| Failure::File(path, error))?;
-                Loaded::File(bytes)
+                let read = py.detach(|| self.read(&path));
+                read.map(Loaded::File).map_err(|error| Failure::File(path, error))
             }
-        })
+            Source::Pixels(array) => {
+                let refused = |source| EngineError::Image { role, source };
+                let side = |axis: usize| {
+                    let length = array.shape().get(axis).copied().unwrap_or_default();
+                    u32::try_from(length).unwrap_or(u32::MAX)
+                };
+                let (height, width) = (side(0), side(1));
+                self.engine.limits().check_size(width, height).map_err(refused)?;
+                let view = array.as_array();
+                let values = py.detach(|| view.iter().copied().collect());
+                let image = Image::from_rgb8(width, height, values).map_err(refused)?;
+                Ok(Loaded::Pixels(image))
+            }
+        }
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        let limit = self.engine.limits().max_bytes as u64;
+        std::fs::File::open(path)?
+            .take(limit + 1)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
@@ -403,12 +448,17 @@ fn budget(timeout: Option<f64>) -> PyResult<Budget> {
     let Some(seconds) = timeout else {
         return Ok(Budget::unlimited());
     };
-    let deadline = Duration::try_from_secs_f64(seconds)
-        .ok()
-        .and_then(|timeout| Instant::now().checked_add(timeout));
-    let deadline =
-        deadline.ok_or_else(|| PyValueError::new_err(format!("timeout is {seconds}, not seconds")))?;
-    Ok(Budget::unlimited().with_deadline(deadline))
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(PyValueError::new_err(format!(
+            "timeout must be 0 seconds or more, not {seconds}"
+        )));
+    }
+    let timeout = Duration::try_from_secs_f64(seconds).ok();
+    // What the clock cannot express never comes.
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    Ok(deadline.map_or_else(Budget::unlimited, |deadline| {
+        Budget::unlimited().with_deadline(deadline)
+    }))
 }
 
 fn lines(py: Python<'_>, details: &[Detail]) -> PyResult<Vec<Py<Line>>> {
@@ -482,6 +532,7 @@ impl From<Failure> for PyErr {
                 }
                 None => error.into(),
             },
+            Failure::Engine(EngineError::Option(message)) => PyValueError::new_err(message),
             Failure::Engine(error) => Python::attach(|py| {
                 let raised = LikenessError::new_err(error.to_string());
                 let code = ApiError::from(error).code();
@@ -495,8 +546,34 @@ impl From<Failure> for PyErr {
 }
 
 fn setup_error(error: BuildError) -> PyErr {
+    let message = with_causes(&error);
+    match error {
+        // Python's settings are arguments.
+        BuildError::Setting(_) => PyValueError::new_err(message),
+        BuildError::Pack(
+            PackError::NoStore { .. }
+            | PackError::MissingFile { .. }
+            | PackError::MissingCohort { .. }
+            | PackError::WrongFile { .. },
+        ) => SetupError::new_err(format!(
+            "{message}\nfrom Python, likeness.fetch_models(DIR) fetches the models, and Engine(models=DIR) opens them"
+        )),
+        _ => SetupError::new_err(message),
+    }
+}
+
+fn fetch_error(error: &PackError) -> PyErr {
+    let message = with_causes(error);
+    SetupError::new_err(match error {
+        PackError::License { .. } => message.replace("give --accept-license", "pass accept_license=True"),
+        _ => message,
+    })
+}
+
+/// Returns the message of an error and those of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
         // Errors that are transparent repeat their cause.
@@ -505,11 +582,61 @@ fn setup_error(error: BuildError) -> PyErr {
         }
         source = cause.source();
     }
-    SetupError::new_err(message)
+    message
+}
+
+/// Fetches the models of a pack into a model store, and returns the names of the files that were fetched.
+#[pyfunction]
+#[pyo3(signature = (folder, pack=None, *, accept_license=false))]
+fn fetch_models(
+    py: Python<'_>,
+    folder: PathBuf,
+    pack: Option<String>,
+    accept_license: bool,
+) -> PyResult<Vec<String>> {
+    let mut pull = Pull::default();
+    pull.mirror = Mirror::from_environment();
+    pull.accept_license = accept_license;
+    // Of use to exports only.
+    pull.drop_sources = true;
+    let cancellation = pull.cancellation.clone();
+    let (sender, results) = channel();
+    // A thread of its own, which an interrupt need not wait for: another process may hold the lock of the store.
+    std::thread::Builder::new().spawn(move || {
+        let result = pull.run(&Store::at(folder), pack.as_deref(), &|_| {});
+        // The receiver is gone after an interrupt.
+        let _ = sender.send(result);
+    })?;
+    py.detach(move || {
+        loop {
+            match results.recv_timeout(SIGNAL_INTERVAL) {
+                Ok(result) => {
+                    return result
+                        .map(|pulled| pulled.fetched)
+                        .map_err(|error| fetch_error(&error));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(PyRuntimeError::new_err("the thread that fetches models panicked"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(interrupt) = Python::attach(|py| py.check_signals()) {
+                cancellation.cancel();
+                let _ = results.recv_timeout(CANCEL_TIMEOUT);
+                return Err(interrupt);
+            }
+        }
+    })
 }
 
 #[pymodule]
 mod _likeness {
     #[pymodule_export]
-    use super::{Checked, Compared, Embedded, Engine, Face, LikenessError, Line, SetupError, Verified};
+    use super::{
+        Checked, Compared, Embedded, Engine, Face, LikenessError, Line, SetupError, Verified, fetch_models,
+    };
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -10,6 +10,8 @@ from ._likeness import (
     Liveness,
     SetupError,
     Verification,
+    __version__,
+    fetch_models,
 )
 
 __all__ = [
@@ -22,4 +24,6 @@ __all__ = [
     "Liveness",
     "SetupError",
     "Verification",
+    "__version__",
+    "fetch_models",
 ]

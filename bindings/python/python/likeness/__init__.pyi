@@ -7,16 +7,33 @@ import numpy.typing as npt
 _Image = Union[bytes, bytearray, str, PathLike[str], npt.NDArray[np.uint8]]
 """The bytes of an image file, the path of one, or the pixels of an upright image: (height, width, 3), uint8, RGB."""
 
-_Vector = npt.NDArray[np.float32]
+_Vector = Union[npt.NDArray[np.float32], npt.NDArray[np.float64]]
+"""An embedding: (dimensions,), float32 or float64, of any stride, scaled to unit length where it is not."""
+
+__version__: str
 
 class LikenessError(Exception):
-    """A request failed."""
+    """An image cannot be used, the deadline passed, or inference failed."""
 
     code: str
     """Error code of the HTTP API, such as `UNSUPPORTED_IMAGE_FORMAT`."""
 
 class SetupError(Exception):
-    """An engine cannot be built: ONNX Runtime, the model pack or a setting has to be corrected."""
+    """An engine cannot be built, or models cannot be fetched: the message says what to correct."""
+
+def fetch_models(
+    folder: Union[str, PathLike[str]], pack: Optional[str] = None, *, accept_license: bool = False
+) -> List[str]:
+    """Fetches the models of a pack into a folder, which `Engine(models=folder)` opens, and returns the names of the fetched files.
+
+    pack: name of a built-in pack, or path of a pack.toml or its folder; default: that of this version.
+    accept_license: whether to accept the licences of a pack that is not free for commercial use.
+
+    The files come from the addresses in the pack's manifest, or from the folder or server in `LIKENESS_MODEL_MIRROR`, and are
+    verified by SHA-256. A complete pack costs no request; the next call resumes an interrupted one. Releases the GIL.
+
+    Raises `SetupError`, which says what is not available and why.
+    """
 
 @final
 class Face:
@@ -70,7 +87,7 @@ class Liveness:
 @final
 class EmbeddedFace:
     face: Face
-    embedding: _Vector
+    embedding: npt.NDArray[np.float32]
     """Of unit length."""
 
 @final
@@ -85,8 +102,12 @@ class Comparison:
 class Engine:
     """The engine. Threads may share one: requests release the GIL, and each waits for one of the engine's workers.
 
-    Every request takes `timeout` in seconds, after which it fails with `DEADLINE_EXCEEDED`. It raises `LikenessError`
-    for an image that cannot be used, and `OSError` for a file that cannot be read.
+    Every request but `compare` takes `timeout` in seconds, 0 or more, after which it fails with `DEADLINE_EXCEEDED`. Do not change
+    an array while a request reads it.
+
+    Requests raise `LikenessError` for an image that cannot be used and for a missed deadline, `OSError` for a file that cannot be
+    read, `ValueError` for an argument out of range (an array of another shape or dtype, an unknown profile, a negative timeout),
+    and `TypeError` for one of another type.
     """
 
     def __new__(
@@ -104,9 +125,10 @@ class Engine:
         models: the model store; default: `LIKENESS_MODELS`, else `models/store` in the working directory.
         library: the ONNX Runtime library; default: `ORT_DYLIB_PATH`, else that of the `onnxruntime` package.
         provider: execution provider, such as `cpu`.
-        workers: requests that run at the same time, each with the models in memory once; default: the processors.
+        workers: requests that run at the same time, 1 to 1024, each with the models in memory once; default: the processors.
 
-        Raises `SetupError`, which says what to correct.
+        Raises `SetupError`, which says what to correct: ONNX Runtime, the model store or the pack is missing or unusable, or the
+        library lacks the provider. Raises `ValueError` for an unknown provider and for workers out of range.
         """
 
     @property
@@ -120,12 +142,15 @@ class Engine:
         multiface: bool = False,
         timeout: Optional[float] = None,
     ) -> Verification:
-        """Verifies a selfie against a photo, liveness included. `multiface`: match the best of all faces in the photo."""
+        """Verifies a selfie against a photo, liveness included. `multiface`: match the best of all faces in the photo.
+
+        Raises `ValueError` for an unknown profile.
+        """
 
     def liveness(
         self, selfie: _Image, *, threshold: Optional[float] = None, timeout: Optional[float] = None
     ) -> Liveness:
-        """Checks whether a selfie shows a live person."""
+        """Checks whether a selfie shows a live person. `threshold`: 0 to 1, else `ValueError`; default: that of `optimal-v0`."""
 
     def embed(
         self, image: _Image, *, all_faces: bool = False, timeout: Optional[float] = None
@@ -136,4 +161,8 @@ class Engine:
         """Returns the faces, largest first."""
 
     def compare(self, one: _Vector, other: _Vector) -> Comparison:
-        """Compares two embeddings of this engine."""
+        """Compares two embeddings of this engine.
+
+        Raises `ValueError` for an array of another shape or dtype, for lengths that differ, and for numbers that are infinite,
+        not a number or all 0.
+        """
