@@ -87,8 +87,8 @@ def passes(name, log):
     with log.open("w") as file:
         try:
             command = CHECKS[name]()
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"check-release: {error}", file=file)
+        except (Exception, SystemExit) as error:
+            print(f"check-release: {error!r}", file=file)
             return False
         settings = os.environ | {"LIKENESS_NO_SKIP": "1"}
         return subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=settings).returncode == 0
