@@ -26,7 +26,7 @@ fn benches(criterion: &mut Criterion) {
         .unwrap()[0]
         .bounding_box;
     let mut group = criterion.benchmark_group("liveness");
-    group.bench_function("both models of 1536x1152", |bencher| {
+    group.bench_function("all models of 1536x1152", |bencher| {
         bencher.iter(|| liveness.score(black_box(&image), &face).unwrap());
     });
     let rect = crop_rect(image.width(), image.height(), &face, 2.7, CropFit::Widen);

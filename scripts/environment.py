@@ -75,8 +75,9 @@ def cargo_program(name, version):
     """The program of a crate, built once, at this version and with its own lock file."""
     place = ROOT / ".setup" / name
     program = place / "bin" / name
-    installed_there = place / ".crates.toml"
-    if not (program.is_file() and installed_there.is_file() and f'"{name} {version} (' in installed_there.read_text()):
+    # Where cargo keeps what it has installed.
+    record = place / ".crates.toml"
+    if not (program.is_file() and record.is_file() and f'"{name} {version} (' in record.read_text()):
         print(f"building {name} {version} (a minute or two, once)", file=sys.stderr)
         # That it is fast is not worth the time of an optimised build.
         command = ["cargo", "install", "--quiet", "--debug", "--locked", "--version", version, "--root", place, name]

@@ -197,7 +197,6 @@ impl Default for QualityChecks {
 /// Why [`QualityChecks`] cannot be used: a bound is not a number in its range.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("quality.{key} is {value}, but must be a number from 0 to {highest}")]
-#[non_exhaustive]
 pub struct QualityBoundError {
     /// Which bound, as configuration writes it: `small_face.below`.
     pub key: &'static str,
