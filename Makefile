@@ -186,7 +186,7 @@ wheel: setup build models ## The Python wheel of bindings/python into target/whe
 release: ready-for-checks ## check-release, unless it has passed for this commit, then the archive in .out/release: the same bytes in any folder
 	@$(PYTHON) scripts/release.py
 
-check-release: ready-for-checks ## The checks that a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (two to three hours)
+check-release: ready-for-checks ## The checks that a release must pass beyond .ci/run: features, packages, wheel, replicas, fuzzing … (about two hours)
 	@$(PYTHON) scripts/check_release.py
 
 ready-for-checks: setup build models

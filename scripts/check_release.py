@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import environment
-from package import EXCLUDED
+from package import chosen
 
 ROOT = environment.ROOT
 OUT = ROOT / ".out" / "check-release"
@@ -45,7 +45,7 @@ def semver():
     if latest is None:
         return ["echo", "there is no tag of a release yet: nothing to compare with"]
     program = environment.cargo_program(*SEMVER_CHECKS)
-    return [program, "semver-checks", "--workspace", *EXCLUDED, "--baseline-rev", latest]
+    return [program, "semver-checks", *chosen(), "--baseline-rev", latest]
 
 
 CHECKS = {

@@ -7,6 +7,7 @@ With the address of the repository in SOURCE, the crates name it (`repository`):
 whose manifests it is written. Without, they name none, and are packaged from this folder.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -14,9 +15,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from environment import ROOT
+from environment import ROOT, output
 
-EXCLUDED = ("--exclude", "likeness-tools", "--exclude", "likeness-testing")
+
+def published():
+    """The names of the crates that are published: those whose manifests do not say otherwise."""
+    packages = json.loads(output("cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"))["packages"]
+    return sorted(package["name"] for package in packages if package["publish"] is None)
+
+
+def chosen():
+    """Chooses them, as an argument of cargo."""
+    return [argument for name in published() for argument in ("--package", name)]
 
 
 def name_repository(source, address):
@@ -36,7 +46,7 @@ def replace(file, old, new):
 def main():
     address, arguments = os.environ.get("SOURCE"), sys.argv[1:]
     verb = "publish" if "--publish" in arguments else "package"
-    command = ["cargo", verb, "--locked", "--target-dir", ROOT / "target", "--workspace", *EXCLUDED]
+    command = ["cargo", verb, "--locked", "--target-dir", ROOT / "target", *chosen()]
     command += [argument for argument in arguments if argument != "--publish"]
     if not address:
         sys.exit(subprocess.run(command, cwd=ROOT).returncode)

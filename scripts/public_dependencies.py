@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from environment import ROOT, output
+from environment import ROOT
+from package import chosen, published
 
 # With what `cargo hack` has checked (scripts/check_release.py).
 TARGET = ROOT / "target" / "hack"
@@ -23,20 +24,14 @@ EXPORTED_BY = {"serde_core": "serde", "axum_core": "axum"}
 STANDARD = {"std", "core", "alloc"}
 
 
-def document(packages):
-    """Writes rustdoc's JSON of these packages."""
+def document():
+    """Writes rustdoc's JSON of the published crates."""
     with tempfile.TemporaryDirectory() as folder:
         rustdoc = Path(folder) / "rustdoc"
         rustdoc.write_text('#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc -Z unstable-options --output-format json "$@"\n')
         rustdoc.chmod(0o755)
-        chosen = [argument for name in packages for argument in ("--package", name)]
-        command = ["cargo", "doc", "--locked", "--no-deps", "--lib", "--all-features", "--target-dir", TARGET, *chosen]
+        command = ["cargo", "doc", "--locked", "--no-deps", "--lib", "--all-features", "--target-dir", TARGET, *chosen()]
         subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"RUSTDOC": str(rustdoc)})
-
-
-def published():
-    packages = json.loads(output("cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"))["packages"]
-    return sorted(package["name"] for package in packages if package["publish"] is None)
 
 
 def ids(value):
@@ -76,10 +71,9 @@ def documented():
 
 
 def main():
-    packages = published()
-    document(packages)
+    document()
     listed, differences = documented(), 0
-    for package in packages:
+    for package in published():
         found = exported(package)
         print(f"{package}: {', '.join(sorted(found)) or 'none'}")
         for name in sorted(found ^ listed.get(package, set())):

@@ -342,14 +342,16 @@ fn snapshot(name: &str) -> Vec<String> {
     body.lines().map(ToOwned::to_owned).collect()
 }
 
+/// The text of a section of a page.
+fn section(page: &str, heading: &str) -> String {
+    let page = text(page);
+    let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    section.split("\n## ").next().unwrap().to_owned()
+}
+
 /// The first cells of the rows of a section of `docs/troubleshoot.md`, without code marks.
 fn messages_of_section(heading: &str) -> Vec<String> {
-    let page = text("docs/troubleshoot.md");
-    let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
-    section
-        .split("\n## ")
-        .next()
-        .unwrap()
+    section("docs/troubleshoot.md", heading)
         .lines()
         .filter(|line| {
             line.starts_with("| ") && !line.starts_with("| message") && !line.starts_with("| class")
@@ -455,13 +457,12 @@ fn every_target_that_contributors_are_told_of_exists() {
         .collect();
     complete("targets that the Makefile lacks", &missing);
     let ci = text(".ci/run");
-    let table = page.split("## What CI runs").nth(1).unwrap();
-    for command in first_column(table.split("\n## ").next().unwrap()) {
+    for command in first_column(&section("CONTRIBUTING.md", "What CI runs")) {
         assert!(ci.contains(command), ".ci/run does not run {command}");
     }
 }
 
-/// What stands as code in the first column of tables.
+/// The code in the first column of tables.
 fn first_column(text: &str) -> impl Iterator<Item = &str> {
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2))
@@ -482,15 +483,8 @@ fn each_check_of_a_release_is_documented() {
         .filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
     let names = BTreeSet::from_iter(names.map(|(name, _)| name));
     assert!(names.contains("fresh"), "{names:?}");
-    let page = text("CONTRIBUTING.md");
-    let section = page
-        .split("## Releasing")
-        .nth(1)
-        .unwrap()
-        .split("\n## ")
-        .next()
-        .unwrap();
-    assert_eq!(first_column(section).collect::<BTreeSet<_>>(), names);
+    let section = section("CONTRIBUTING.md", "Releasing");
+    assert_eq!(first_column(&section).collect::<BTreeSet<_>>(), names);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 )]
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use flate2::Compression;
@@ -19,6 +19,7 @@ mod support;
 
 use packs::publisher::{Publisher, Step};
 use packs::{Pack, onnx_file, sha256, store_of, tree};
+use support::eventually;
 use support::process::{Ended, Process, likeness};
 
 fn main() -> ExitCode {
@@ -462,42 +463,25 @@ fn aborted() -> Outcome {
     let packages = [package("npm", "faces", b"x", "package/a.onnx")];
     for signal in ["TERM", "INT"] {
         let mut pull = Process::start(&mut scene.command(&Pack::of(&file(), []), &packages)?)?;
-        let id = appears(&scene.path("pid"))?;
+        let id = eventually("the start of the client's child", || {
+            Ok(std::fs::read_to_string(scene.path("pid")).ok())
+        })?;
         pull.signal(signal)?;
         let status = pull.wait()?;
         ensure_eq!(status.code(), Some(130));
         ensure_eq!(tree(&scene.path("temporary")).len(), 0, "files are left behind");
-        ensure!(ends(id.trim()), "{signal}: process {id} still runs");
+        ends(id.trim())?;
         std::fs::remove_file(scene.path("pid"))?;
     }
     Ok(())
 }
 
 /// Waits for the end of a process that has been killed: until it is gone, or waits for its parent to notice.
-fn ends(id: &str) -> bool {
-    let deadline = std::time::Instant::now() + support::TIMEOUT;
-    loop {
+fn ends(id: &str) -> Outcome {
+    eventually(&format!("the end of process {id}"), || {
         let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        if state.is_empty() || state.contains(") Z ") {
-            return true;
-        }
-        if std::time::Instant::now() > deadline {
-            return false;
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Waits for a file and returns its contents.
-fn appears(path: &Path) -> Result<String, Failed> {
-    let deadline = std::time::Instant::now() + support::TIMEOUT;
-    loop {
-        match std::fs::read_to_string(path) {
-            Ok(text) => return Ok(text),
-            Err(error) if std::time::Instant::now() > deadline => return Err(error.into()),
-            Err(_) => std::thread::yield_now(),
-        }
-    }
+        Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
+    })
 }
 
 fn unsound_manifest() -> Outcome {

@@ -8,7 +8,8 @@ use likeness_testing::http::{Form, captures, flat};
 use likeness_testing::{Failed, Outcome, Suite, TestDatabase, ensure, ensure_eq};
 use serde_json::Value;
 
-use support::console::{Client, TOKEN, eventually, serve};
+use support::console::{Client, TOKEN, serve};
+use support::eventually;
 use support::image;
 use support::process::{Process, likeness};
 use support::responses::SAME_PERSON;

@@ -156,23 +156,6 @@ fn encoded(value: &str) -> String {
     value.bytes().map(byte).collect()
 }
 
-/// Waits until `found` returns a value.
-pub(crate) fn eventually<T>(
-    what: &str,
-    mut found: impl FnMut() -> Result<Option<T>, Failed>,
-) -> Result<T, Failed> {
-    let end = std::time::Instant::now() + TIMEOUT;
-    loop {
-        if let Some(value) = found()? {
-            return Ok(value);
-        }
-        if std::time::Instant::now() > end {
-            return Err(format!("{what} did not happen within {TIMEOUT:?}").into());
-        }
-        std::thread::yield_now();
-    }
-}
-
 /// Checks that a response redirects to this path.
 pub(crate) fn expect_redirect(response: &Response, to: &str) -> Outcome {
     response.expect(303)?;

@@ -34,3 +34,20 @@ pub(crate) fn image(shared: &Path, name: &str) -> Result<Vec<u8>, Failed> {
     let path = shared.join("data").join(name);
     std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
+
+/// Waits until `found` returns a value.
+pub(crate) fn eventually<T>(
+    what: &str,
+    mut found: impl FnMut() -> Result<Option<T>, Failed>,
+) -> Result<T, Failed> {
+    let end = std::time::Instant::now() + TIMEOUT;
+    loop {
+        if let Some(value) = found()? {
+            return Ok(value);
+        }
+        if std::time::Instant::now() > end {
+            return Err(format!("{what} did not happen within {TIMEOUT:?}").into());
+        }
+        std::thread::yield_now();
+    }
+}
